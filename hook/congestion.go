@@ -1,0 +1,73 @@
+package hook
+
+import "time"
+
+// Congestion is a congestion controller: it answers one question, how many bytes may be in flight on one network path, from four kinds of
+// news. One value serves one path. The order of calls for one acknowledgment is Lost (at most once), then Acked (at most once).
+//
+// Sizes are whole UDP payloads. Only packets that count as in flight (RFC 9002 §2) are reported; probes for the path's maximum datagram size
+// are reported when sent and acknowledged but never as lost (RFC 9000 §14.4).
+type Congestion interface {
+	// Name returns the name under which a configuration asks for this controller, in lower case.
+	Name() string
+	// Sent tells that a packet of bytes left at now; inFlight is the sum in flight with this packet in it.
+	Sent(now Instant, bytes, inFlight int)
+	// Acked tells what one received acknowledgment newly acknowledged. e is valid during the call only.
+	Acked(e *Acked)
+	// Lost tells that packets were declared lost, or that the network marked packets "congestion experienced" (e.CE).
+	// e is valid during the call only.
+	Lost(e *Lost)
+	// MTUChanged tells the largest datagram the path is now known to carry, in bytes.
+	MTUChanged(size int)
+	// Window returns how many bytes may be in flight. The connection treats less than two full datagrams as two.
+	Window() int
+	// PacingRate returns the sending rate in bytes per second; 0 leaves it to the pacer, which derives it from the window and the
+	// smoothed round-trip time.
+	PacingRate() uint64
+}
+
+// SlowStarter is an optional part of a Congestion: the pacer doubles the rate it derives while InSlowStart is true, since a window that
+// doubles every round trip must be able to leave in half of one.
+type SlowStarter interface {
+	InSlowStart() bool
+}
+
+// RTT is the state of a path's round-trip time estimate (RFC 9002 §5). While HasSample is false Smoothed and Var hold the initial values
+// and Latest and Min are 0.
+type RTT struct {
+	Latest, Smoothed, Var, Min time.Duration
+	HasSample                  bool
+}
+
+// Acked is what one acknowledgment newly acknowledged on one path.
+type Acked struct {
+	Now           Instant
+	Bytes         int     // newly acknowledged bytes that were in flight
+	LargestSent   Instant // when the newly acknowledged packet with the largest number was sent
+	PriorInFlight int     // bytes in flight just before this acknowledgment, losses it revealed included
+	AppLimited    bool    // in the last round trip the application, not the window or the pacer, held the sender back
+	RTT           RTT     // after this acknowledgment's sample, if it gave one
+	RTTSampled    bool    // this acknowledgment gave RTT.Latest
+	LargestAcked  uint64  // largest packet number newly acknowledged on this path
+	NextToSend    uint64  // number the next packet will carry; a round trip is over when a LargestAcked reaches the NextToSend noted at its start
+	Rate          Rate
+}
+
+// Rate is a delivery rate sample: Bytes were delivered in Interval, the longer of the time it took to send them and the time it took to
+// acknowledge them. Interval is 0 when there is no sample.
+type Rate struct {
+	Delivered  uint64 // bytes acknowledged on this path since its beginning
+	Bytes      uint64 // bytes delivered over Interval
+	Interval   time.Duration
+	AppLimited bool // part of these bytes left while the application had nothing more to send
+}
+
+// Lost is what one loss detection declared lost on one path, or one increase of the path's count of ECN-CE marks.
+type Lost struct {
+	Now         Instant
+	Bytes       int     // bytes lost; 0 with CE
+	LargestSent Instant // when the newest lost packet was sent (with CE: the newest acknowledged packet)
+	InFlight    int     // bytes in flight after the lost bytes left it
+	Persistent  bool    // persistent congestion (RFC 9002 §7.6): the window falls to its minimum
+	CE          bool    // the network marked instead of dropping: nothing was lost
+}
