@@ -24,7 +24,7 @@ func (e *enc) raw(s string) { e.b = append(e.b, s...) }
 
 func (e *enc) comma() {
 	switch e.b[len(e.b)-1] {
-	case '{', '[', ':':
+	case '{', '[':
 	default:
 		e.b = append(e.b, ',')
 	}
