@@ -1,0 +1,169 @@
+//go:build !udpportable
+
+package udp
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+const namespaceVar = "QUIVER_TEST_IN_NAMESPACE"
+
+// namespaceMTU is the MTU of loopback in the namespace of a test.
+const namespaceMTU = 1400
+
+func inNamespace() bool { return os.Getenv(namespaceVar) != "" }
+
+// enterNamespace runs the calling test again in a network namespace of its own, whose loopback is up with
+// namespaceMTU, and returns true there. It returns false in the first process once that test has passed.
+func enterNamespace(t *testing.T) bool {
+	t.Helper()
+	if inNamespace() {
+		loopbackUp(t)
+		return true
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.timeout=30s")
+	cmd.Env = append(os.Environ(), namespaceVar+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNET,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+		Pdeathsig:   syscall.SIGKILL,
+	}
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		t.Errorf("in the namespace: %v\n%s", err, out)
+	case err != nil:
+		t.Skipf("this user may not make a user and network namespace: %v", err)
+	}
+	return false
+}
+
+func loopbackUp(t *testing.T) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	ifr, err := unix.NewIfreq("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ifr.SetUint32(namespaceMTU)
+	if err := unix.IoctlIfreq(fd, unix.SIOCSIFMTU, ifr); err != nil {
+		t.Fatal(err)
+	}
+	ifr.SetUint16(unix.IFF_UP)
+	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDatagramBeyondTheLinksMTUIsTooBigAndKeepsGSO(t *testing.T) {
+	if !enterNamespace(t) {
+		return
+	}
+	testConns(t, func(t *testing.T, open func(network, addr string) Conn) {
+		testFamilies(t, func(t *testing.T, network, addr string, dst netip.Addr) {
+			c := open(network, addr)
+			if _, wrapped := c.(*packetConn); wrapped {
+				t.Skip("nothing forbids fragments on a wrapped conn")
+			}
+			fits := namespaceMTU - 20 - 8
+			if dst.Unmap().Is6() {
+				fits = namespaceMTU - 40 - 8
+			}
+			segments := c.MaxSegments()
+			to := netip.AddrPortFrom(dst, c.LocalAddr().Port())
+			remote := netip.AddrPortFrom(dst.Unmap(), to.Port())
+			for _, count := range []int{1, 3} {
+				mustWrite(t, c, numbered(fits*count), fits, to)
+				readDatagrams(t, c, count, remote)
+				err := c.Write(numbered((fits+1)*count), fits+1, to, netip.Addr{}, 0)
+				if !errors.Is(err, ErrTooBig) {
+					t.Errorf("writing %d datagrams of %d bytes: %v, want ErrTooBig", count, fits+1, err)
+				}
+			}
+			if c.MaxSegments() != segments {
+				t.Errorf("MaxSegments() = %d after that, was %d", c.MaxSegments(), segments)
+			}
+		})
+	})
+}
+
+func TestMissingRouteIsTransient(t *testing.T) {
+	if !enterNamespace(t) {
+		return
+	}
+	s := listen(t, "udp", ":0", Config{})
+	for _, dst := range []string{"192.0.2.1:9", "[2001:db8::1]:9"} {
+		for _, segment := range []int{0, 10} {
+			err := s.Write(make([]byte, 20), segment, netip.MustParseAddrPort(dst), netip.Addr{}, 0)
+			if !errors.Is(err, ErrTransient) || !errors.Is(err, syscall.ENETUNREACH) {
+				t.Errorf("writing to %s: %v, want ErrTransient and ENETUNREACH", dst, err)
+			}
+		}
+	}
+	if s.MaxSegments() == 1 {
+		t.Error("a missing route turned GSO off")
+	}
+}
+
+func TestLinkLocalPeersCarryTheirZone(t *testing.T) {
+	if !enterNamespace(t) {
+		return
+	}
+	addLinkLocal(t)
+	lo, err := net.InterfaceByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := listen(t, "udp6", "[::]:0", Config{})
+	dst := netip.MustParseAddr("fe80::1%" + lo.Name)
+	got := exchange(t, s, s, dst, netip.Addr{}, 0)
+	if got.Remote.Addr() != dst || got.Local != dst {
+		t.Fatalf("train from %v to %v, want both %v", got.Remote, got.Local, dst)
+	}
+	if got = exchange(t, s, s, got.Remote.Addr(), got.Local, 0); got.Remote.Addr() != dst {
+		t.Errorf("answer from %v, want %v", got.Remote, dst)
+	}
+}
+
+// addLinkLocal gives loopback the address fe80::1/64 and waits until the kernel has its route, which comes later.
+func addLinkLocal(t *testing.T) {
+	t.Helper()
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr, err := netlink.ParseAddr("fe80::1/64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr.Flags = unix.IFA_F_NODAD
+	if err := netlink.AddrAdd(lo, addr); err != nil {
+		t.Skipf("no IPv6 in this namespace: %v", err)
+	}
+	for range 100 {
+		routes, err := netlink.RouteListFiltered(unix.AF_INET6,
+			&netlink.Route{Table: unix.RT_TABLE_LOCAL, Dst: &net.IPNet{IP: addr.IP, Mask: net.CIDRMask(128, 128)}},
+			netlink.RT_FILTER_TABLE|netlink.RT_FILTER_DST)
+		if err == nil && len(routes) > 0 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("fe80::1 got no local route within a second")
+}

@@ -1,0 +1,5 @@
+//go:build !linux || udpportable
+
+package udp
+
+func inNamespace() bool { return false }

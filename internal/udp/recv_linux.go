@@ -1,0 +1,194 @@
+//go:build !udpportable
+
+package udp
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// readSlots is how many trains one recvmmsg may return.
+	readSlots = 8
+
+	// controlSize is the room for control messages in bytes: destination, traffic class, segment size and overflow
+	// take at most 112, the rest is for options that whoever made the net.UDPConn may have set.
+	controlSize = 256
+)
+
+// receiver is the memory of Read, made once. Its pointers into itself are why it must not be copied.
+type receiver struct {
+	socket *Socket
+	msgs   [readSlots]unix.Mmsghdr
+	iovs   [readSlots]unix.Iovec
+	names  [readSlots]unix.RawSockaddrInet6 // or RawSockaddrInet4, which is shorter
+	ctrls  [readSlots][controlSize / 8]uint64
+	bufs   []byte // readSlots * readBuffer bytes; pages never written to cost no memory
+
+	want, got int // trains
+	errno     syscall.Errno
+	poll      func(fd uintptr) bool // recvmmsg as a func value made once, since making one allocates
+}
+
+func (r *receiver) init(s *Socket) {
+	r.socket = s
+	r.bufs = make([]byte, readSlots*readBuffer)
+	for i := range r.msgs {
+		r.iovs[i].Base = &r.bufs[i*readBuffer]
+		r.iovs[i].SetLen(readBuffer)
+		h := &r.msgs[i].Hdr
+		h.Iov = &r.iovs[i]
+		h.SetIovlen(1)
+		h.Name = (*byte)(unsafe.Pointer(&r.names[i]))
+		h.Control = (*byte)(unsafe.Pointer(&r.ctrls[i]))
+	}
+	r.poll = r.recvmmsg
+}
+
+// Read implements Conn.
+func (s *Socket) Read(trains []Train) (int, error) {
+	if len(trains) == 0 {
+		return 0, nil
+	}
+	r := &s.receiver
+	for soft := 0; ; {
+		r.reset(min(len(trains), readSlots))
+		if err := s.raw.Read(r.poll); err != nil {
+			return 0, err
+		}
+		if r.errno != 0 {
+			// What ICMP says about something sent earlier is no failure of reading (RFC 9000 §14.2.1 wants it
+			// validated before it is believed). The error is gone from the socket once read.
+			if soft++; classOfErrno(r.errno) != nil && soft < maxSoftErrors {
+				continue
+			}
+			return 0, fmt.Errorf("udp: receive on %v: %w", s.local, r.errno)
+		}
+		if n := r.collect(trains); n > 0 {
+			return n, nil
+		}
+	}
+}
+
+// reset undoes what the kernel wrote into the headers of the slots that the next call will use.
+func (r *receiver) reset(want int) {
+	r.want, r.got, r.errno = want, 0, 0
+	for i := range want {
+		h := &r.msgs[i].Hdr
+		h.Namelen = uint32(unsafe.Sizeof(r.names[i]))
+		h.SetControllen(controlSize)
+		h.Flags = 0
+	}
+}
+
+// recvmmsg returns false where there is nothing to read and the poller shall wait.
+func (r *receiver) recvmmsg(fd uintptr) bool {
+	for {
+		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.msgs[0])), uintptr(r.want),
+			unix.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN:
+			return false
+		case 0:
+			r.got = int(n)
+		}
+		r.errno = errno
+		return true
+	}
+}
+
+// collect turns what arrived into trains and returns how many of them are whole.
+func (r *receiver) collect(trains []Train) int {
+	now := time.Now()
+	n := 0
+	for i := range r.got {
+		t := &trains[n]
+		*t = Train{At: now}
+		if r.train(i, t) {
+			n++
+		}
+	}
+	return n
+}
+
+// train fills in t from slot i, or returns false for what a short buffer made unusable.
+func (r *receiver) train(i int, t *Train) bool {
+	m := &r.msgs[i]
+	t.Buf = r.bufs[i*readBuffer:][:m.Len:m.Len]
+	t.SegmentSize = len(t.Buf)
+	t.Remote = r.remote(i)
+	ctrl := unsafe.Slice((*byte)(unsafe.Pointer(&r.ctrls[i])), controlSize)
+	r.control(ctrl[:min(int(m.Hdr.Controllen), controlSize)], t)
+	// Without the control messages a train's seams are unknown; without its end the last datagram is broken, and
+	// one that long would be no train of ours. The peer resends what it loses.
+	if m.Hdr.Flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
+		r.socket.truncated.Add(1)
+		return false
+	}
+	return true
+}
+
+func (r *receiver) remote(i int) netip.AddrPort {
+	switch n := &r.names[i]; n.Family {
+	case unix.AF_INET:
+		n4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(n))
+		return netip.AddrPortFrom(netip.AddrFrom4(n4.Addr), networkOrder(&n4.Port))
+	case unix.AF_INET6:
+		return netip.AddrPortFrom(r.socket.zoned(n.Addr, n.Scope_id), networkOrder(&n.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// control reads the control messages of one train.
+func (r *receiver) control(b []byte, t *Train) {
+	for len(b) > 0 {
+		h, data, rest, err := unix.ParseOneSocketControlMessage(b)
+		if err != nil {
+			return
+		}
+		r.controlMessage(&h, data, t)
+		b = rest
+	}
+}
+
+func (r *receiver) controlMessage(h *unix.Cmsghdr, data []byte, t *Train) {
+	const inet4Info, inet6Info = unix.SizeofInet4Pktinfo, unix.SizeofInet6Pktinfo
+	switch {
+	case h.Level == unix.SOL_UDP && h.Type == unix.UDP_GRO && len(data) >= 4:
+		if size := int(int32(binary.NativeEndian.Uint32(data))); size > 0 && size < len(t.Buf) {
+			t.SegmentSize = size
+		}
+	case h.Level == unix.SOL_IP && h.Type == unix.IP_TOS && len(data) >= 1:
+		t.ECN = data[0] & 3
+	case h.Level == unix.SOL_IPV6 && h.Type == unix.IPV6_TCLASS && len(data) >= 4:
+		t.ECN = uint8(binary.NativeEndian.Uint32(data) & 3)
+	case h.Level == unix.SOL_IP && h.Type == unix.IP_PKTINFO && len(data) >= inet4Info:
+		t.Local = netip.AddrFrom4([4]byte(data[8:12])) // struct in_pktinfo: index, address to answer from, destination
+	case h.Level == unix.SOL_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= inet6Info:
+		t.Local = r.socket.zoned([16]byte(data[:16]), binary.NativeEndian.Uint32(data[16:]))
+	case h.Level == unix.SOL_SOCKET && h.Type == unix.SO_RXQ_OVFL && len(data) >= 4:
+		r.socket.overflow.Store(uint64(binary.NativeEndian.Uint32(data)))
+	}
+}
+
+// zoned makes an address of its wire form: unmapped, and with the zone of a link-local one.
+func (s *Socket) zoned(wire [16]byte, ifindex uint32) netip.Addr {
+	addr := netip.AddrFrom16(wire).Unmap()
+	if ifindex != 0 && addr.IsLinkLocalUnicast() && addr.Is6() {
+		return addr.WithZone(s.zones.name(ifindex))
+	}
+	return addr
+}
+
+// networkOrder reads a sockaddr's port, which is big endian whatever the machine is.
+func networkOrder(port *uint16) uint16 {
+	return binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(port))[:])
+}
