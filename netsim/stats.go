@@ -14,6 +14,7 @@ type Stats struct {
 	Unresolved   int // packets dropped because nobody answered for their destination
 	Refused      int // UDP relay: packets of clients above the limit
 	WriteErrors  int // packets that the interface or socket did not take
+	Missed       int // frames that the kernel dropped because the relay was too slow to read them
 }
 
 // LinkStats counts one direction. Sizes are of IP packets.
