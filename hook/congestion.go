@@ -48,8 +48,7 @@ type Acked struct {
 	AppLimited    bool    // in the last round trip the application, not the window or the pacer, held the sender back
 	RTT           RTT     // after this acknowledgment's sample, if it gave one
 	RTTSampled    bool    // this acknowledgment gave RTT.Latest
-	LargestAcked  uint64  // largest packet number newly acknowledged on this path
-	NextToSend    uint64  // number the next packet will carry; a round trip is over when a LargestAcked reaches the NextToSend noted at its start
+	Round         uint64  // round trips begun on this path, from 1; it grows when a packet sent after the last growth is acknowledged
 	Rate          Rate
 }
 

@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/seed51309289/quiver/hook"
@@ -11,6 +12,10 @@ import (
 const (
 	MaxTracked = 1 << 16 // packets between the oldest of unknown fate and the newest, per space
 	MaxPaths   = 8       // paths a connection may have packets in flight on
+
+	maxSkips        = 8 // skipped numbers remembered per space, beyond those still in the ring
+	packetThreshold = 3 // RFC 9002 §6.1.1: kPacketThreshold
+	noPath          = MaxPaths
 )
 
 // ErrUnsent is what errors.Is finds in the error of an acknowledgment of a packet that was never sent, whether its number was
@@ -26,49 +31,341 @@ type Config struct {
 	MaxAckDelay time.Duration // the peer's max_ack_delay; 0 = 25 ms until SetMaxAckDelay
 }
 
-// Detector is a sketch.
-type Detector struct{ path *Path }
+// Detector keeps the packets sent in all spaces of one connection, finds out which arrived and which are lost, and says when to probe
+// (RFC 9002 §5 and §6). It drives the machines of the paths the packets left on. It is not safe for concurrent use.
+//
+// After every call, Deadline may have changed.
+type Detector struct {
+	cfg    Config
+	spaces [NumSpaces]space
+	paths  [MaxPaths]*Path
+	path   *Path // current: new packets leave on it, and its round trip sets the timers
 
+	ptoCount      int
+	lastEvent     hook.Instant // last packet sent or acknowledged, or timeout
+	confirmed     bool         // the handshake is
+	handshakeKeys bool
+	validated     bool // the peer has validated our address
+	blocked       bool // by the anti-amplification limit
+}
+
+// space is the sending half of a packet number space.
+type space struct {
+	sent          ring
+	largestAcked  uint64
+	anyAcked      bool
+	discarded     bool
+	eliciting     int          // ack-eliciting packets outstanding
+	lastEliciting hook.Instant // when the last one was sent, or a probe timeout asked for one
+	lossTime      hook.Instant // when the next one is lost by time; 0 = none
+	ecn           ECNCounts    // as last reported by the peer
+	marked        uint64       // packets sent with ECT(0)
+	run           lossRun
+	skips         [maxSkips]uint64
+	skipped       int // how many numbers were skipped
+}
+
+// AckResult tells what an acknowledgment changed.
 type AckResult struct {
-	NewlyAcked     int
-	AckedEliciting bool
-	LargestAcked   uint64
-	Lost           int
-	RTTSampled     bool
+	NewlyAcked     int  // packets
+	AckedEliciting bool // one of them was ack-eliciting
+	Lost           int  // packets declared lost
+	RTTSampled     bool // the path's estimate changed
+	CE             bool // new ECN-CE marks were taken as congestion
+	Persistent     bool // persistent congestion was found
 }
 
-type Probe struct {
-	Space SpaceID
-	Count int
+// NewDetector returns a detector for a connection that starts on path.
+func NewDetector(cfg Config, path *Path) *Detector {
+	if cfg.MaxAckDelay <= 0 {
+		cfg.MaxAckDelay = defaultMaxAckDelay
+	}
+	d := &Detector{cfg: cfg, validated: !cfg.Client}
+	d.SetPath(path)
+	return d
 }
 
-func NewDetector(cfg Config, path *Path) *Detector                            { return &Detector{path: path} }
-func (d *Detector) Path() *Path                                               { return d.path }
-func (d *Detector) SetPath(p *Path)                                           {}
-func (d *Detector) AddPath(p *Path)                                           {}
-func (d *Detector) NextNumber(space SpaceID) uint64                           { return 0 }
-func (d *Detector) SkipNumber(space SpaceID)                                  {}
-func (d *Detector) LargestAcked(space SpaceID) (uint64, bool)                 { return 0, false }
-func (d *Detector) CanTrack(space SpaceID) bool                               { return true }
-func (d *Detector) OnSent(now hook.Instant, space SpaceID, pn uint64, p Sent) {}
-func (d *Detector) OnAck(now hook.Instant, space SpaceID, ranges []Range, ackDelay time.Duration, ecn *ECNCounts, fates Fates) (AckResult, error) {
-	return AckResult{}, nil
+// Path returns the current path.
+func (d *Detector) Path() *Path { return d.path }
+
+// PathByID returns the path that Sent.Path refers to, nil if it is gone.
+func (d *Detector) PathByID(id uint8) *Path {
+	if id >= MaxPaths {
+		return nil
+	}
+	return d.paths[id]
 }
-func (d *Detector) Deadline() hook.Instant                                  { return 0 }
-func (d *Detector) OnTimeout(now hook.Instant, fates Fates) Probe           { return Probe{} }
-func (d *Detector) PTO(space SpaceID) time.Duration                         { return 0 }
-func (d *Detector) PTOCount() int                                           { return 0 }
-func (d *Detector) Budget(now hook.Instant) (bytes int, retry hook.Instant) { return 0, 0 }
-func (d *Detector) OnAppLimited()                                           {}
+
+// SetPath makes p current, adding it if it is new.
+func (d *Detector) SetPath(p *Path) {
+	d.AddPath(p)
+	d.path = p
+}
+
+// AddPath lets packets leave on p. A path that had p's ID before is forgotten: what is still out on it neither counts as in flight nor
+// tells anything about p (RFC 9000 §9.4), but its content is still acknowledged or lost.
+func (d *Detector) AddPath(p *Path) {
+	if old := d.paths[p.id]; old != nil && old != p {
+		d.orphan(p.id)
+	}
+	d.paths[p.id] = p
+}
+
+// orphan detaches outstanding packets from a path.
+func (d *Detector) orphan(id uint8) {
+	for i := range d.spaces {
+		d.spaces[i].run = lossRun{}
+		r := &d.spaces[i].sent
+		for pn := r.base; pn < r.next; pn++ {
+			if e := r.at(pn); e.Path == id {
+				e.Path = noPath
+			}
+		}
+	}
+}
+
+// NextNumber returns the number of the next packet of the space (RFC 9000 §12.3).
+func (d *Detector) NextNumber(space SpaceID) uint64 { return d.spaces[space].sent.next }
+
+// SkipNumber leaves out the next number: a peer that acknowledges it acknowledges what it never received.
+// RFC 9000 §21.4: an endpoint MAY skip packet numbers to detect optimistic acknowledgment.
+func (d *Detector) SkipNumber(space SpaceID) {
+	s := &d.spaces[space]
+	s.skips[s.skipped%maxSkips] = s.sent.next
+	s.skipped++
+	s.sent.push(Sent{Flags: skipped, Path: noPath})
+}
+
+// LargestAcked returns the largest number the peer has acknowledged in the space; packet numbers are encoded relative to it.
+func (d *Detector) LargestAcked(space SpaceID) (pn uint64, ok bool) {
+	return d.spaces[space].largestAcked, d.spaces[space].anyAcked
+}
+
+// CanTrack reports whether another packet (and a skipped number) may be sent in the space.
+func (d *Detector) CanTrack(space SpaceID) bool { return d.spaces[space].sent.span() < MaxTracked-1 }
+
+// ElicitingInFlight reports whether an ack-eliciting packet of the space is outstanding.
+func (d *Detector) ElicitingInFlight(space SpaceID) bool { return d.spaces[space].eliciting > 0 }
+
+// OnSent records a packet. pn must be NextNumber(space); p.At is set here. Packets that are not ack-eliciting may be forgotten without a fate,
+// so their content must hold nothing that has to be released.
+func (d *Detector) OnSent(now hook.Instant, space SpaceID, pn uint64, p Sent) {
+	s := &d.spaces[space]
+	path := d.PathByID(p.Path)
+	if pn != s.sent.next || s.discarded || path == nil || s.sent.span() >= MaxTracked {
+		panic("BUG: recovery: packet sent out of turn, in a discarded space, or on no path")
+	}
+	p.At = now
+	p.Flags = p.Flags&^stateMask | outstanding
+	d.lastEvent = now
+	if p.Flags&AckEliciting != 0 {
+		p.Flags |= InFlight // RFC 9002 §2
+		s.eliciting++
+		s.lastEliciting = now
+	}
+	if p.Flags&InFlight != 0 {
+		path.onSent(now, int(p.Size))
+	}
+	if p.Flags&ECT != 0 {
+		s.marked++
+		path.ECN.onSent(now, path.RTT.pto())
+	}
+	if p.Flags&MTUProbe != 0 {
+		path.MTU.onSent(int(p.Size))
+	}
+	s.sent.push(p)
+}
+
+// OnAck takes the ranges of an ACK frame, the highest first, disjoint. ackDelay is the frame's delay, already scaled; ecn is nil if the frame has
+// no ECN section. fates learns of every newly acknowledged packet, then of every packet this declares lost. An error wraps ErrUnsent;
+// then nothing was changed.
+func (d *Detector) OnAck(now hook.Instant, space SpaceID, ranges []Range, ackDelay time.Duration, ecn *ECNCounts, fates Fates) (res AckResult, err error) {
+	s := &d.spaces[space]
+	if len(ranges) == 0 || s.discarded {
+		return res, nil
+	}
+	if err := s.check(space, ranges); err != nil {
+		return res, err
+	}
+	d.begin()
+	got := d.takeAcks(s, space, ranges, fates)
+	raised := !s.anyAcked || ranges[0].Largest > s.largestAcked
+	if raised {
+		s.anyAcked, s.largestAcked = true, ranges[0].Largest
+	}
+	if got.packets == 0 {
+		return res, nil
+	}
+	d.lastEvent = now
+	d.resetBackoff(space)
+	res = AckResult{NewlyAcked: got.packets, AckedEliciting: got.eliciting}
+	// RFC 9002 §5.1: a sample only when the largest acknowledged number is newly acknowledged and a newly acknowledged packet was ack-eliciting.
+	if got.largest == ranges[0].Largest && got.eliciting {
+		res.RTTSampled = d.sampleRTT(now, space, got.path, got.sentAt, ackDelay)
+	}
+	if raised {
+		res.CE = d.checkECN(now, s, &got, ecn)
+	}
+	d.breakRuns(space)
+	res.Lost, res.Persistent = d.detectLost(now, s, space, fates)
+	d.conclude(now)
+	return res, nil
+}
+
+// check refuses acknowledgments of numbers never sent.
+func (s *space) check(id SpaceID, ranges []Range) error {
+	if largest := ranges[0].Largest; largest >= s.sent.next {
+		return fmt.Errorf("%s packet %d, next to send %d: %w", id, largest, s.sent.next, ErrUnsent)
+	}
+	for _, pn := range s.skips[:min(s.skipped, maxSkips)] {
+		for _, r := range ranges {
+			if r.Contains(pn) {
+				return fmt.Errorf("%s packet %d, skipped on purpose: %w", id, pn, ErrUnsent)
+			}
+		}
+	}
+	return nil
+}
+
+// newlyAcked sums up what takeAcks found.
+type newlyAcked struct {
+	packets   int
+	eliciting bool
+	marked    uint64 // sent with ECT(0)
+	largest   uint64
+	sentAt    hook.Instant // of the largest
+	path      *Path        // of the largest, nil if gone
+}
+
+// takeAcks settles the outstanding packets in the ranges, in ascending order. Everything more than packetThreshold below the largest acknowledged
+// number is settled already and lies below the ring's base, so this costs O(ranges + newly acknowledged).
+func (d *Detector) takeAcks(s *space, id SpaceID, ranges []Range, fates Fates) (got newlyAcked) {
+	for i := len(ranges) - 1; i >= 0; i-- {
+		for pn := max(ranges[i].Smallest, s.sent.base); pn <= ranges[i].Largest; pn++ {
+			e := s.sent.at(pn)
+			if e.Flags&outstanding == 0 {
+				continue
+			}
+			got.packets++
+			got.eliciting = got.eliciting || e.Flags&AckEliciting != 0
+			got.largest, got.sentAt, got.path = pn, e.At, d.PathByID(e.Path)
+			if e.Flags&ECT != 0 {
+				got.marked++
+			}
+			d.acknowledge(s, e, got.path)
+			fates.PacketAcked(id, pn, e)
+		}
+	}
+	return got
+}
+
+// acknowledge settles one packet that arrived.
+func (d *Detector) acknowledge(s *space, e *Sent, path *Path) {
+	e.Flags = e.Flags&^stateMask | acked
+	if e.Flags&AckEliciting != 0 {
+		s.eliciting--
+	}
+	if path == nil {
+		return
+	}
+	t := &path.tally
+	t.touched = true
+	t.acks++
+	t.newestAcked = max(t.newestAcked, e.At)
+	if e.Flags&InFlight != 0 {
+		path.inFlight -= int(e.Size)
+		t.acked += int(e.Size)
+	}
+	if e.Flags&MTUProbe != 0 {
+		path.resize(path.MTU.onProbeAcked(int(e.Size)))
+		return
+	}
+	t.bigAcked = t.bigAcked || int(e.Size) > path.MTU.base
+}
+
+// resetBackoff ends the back-off of probe timeouts.
+func (d *Detector) resetBackoff(id SpaceID) {
+	if id == Handshake {
+		d.validated = true // only a server that got our Handshake packet, and so validated us, acknowledges it
+	}
+	// RFC 9002 §6.2.1: not reset while a client is uncertain whether the server has validated its address.
+	if d.validated {
+		d.ptoCount = 0
+	}
+}
+
+// sampleRTT measures the path on which the largest newly acknowledged packet left.
+func (d *Detector) sampleRTT(now hook.Instant, id SpaceID, path *Path, sentAt hook.Instant, ackDelay time.Duration) bool {
+	if path == nil {
+		return false
+	}
+	// RFC 9002 §5.3: MAY ignore the delay for Initial packets; after confirmation MUST use the lesser of the delay and max_ack_delay.
+	if id == Initial {
+		ackDelay = 0
+	}
+	if d.confirmed {
+		ackDelay = min(ackDelay, d.cfg.MaxAckDelay)
+	}
+	path.RTT.sample(now, now.Sub(sentAt), max(ackDelay, 0))
+	path.tally.rttSampled = true
+	return true
+}
+
+// checkECN validates the counts of an acknowledgment that raised the largest number (RFC 9000 §13.4.2.1: reordered ones are not judged).
+func (d *Detector) checkECN(now hook.Instant, s *space, got *newlyAcked, counts *ECNCounts) (congested bool) {
+	report := ecnReport{marked: got.marked, counts: counts, previous: s.ecn, sentECT0: s.marked}
+	if got.path != nil {
+		congested = got.path.ECN.onAck(now, got.sentAt, &report)
+		got.path.tally.ce = congested
+	}
+	if counts != nil {
+		s.ecn = *counts
+	}
+	return congested
+}
+
+func (d *Detector) begin() {
+	for _, p := range d.paths {
+		if p != nil {
+			p.begin()
+		}
+	}
+}
+
+func (d *Detector) conclude(now hook.Instant) {
+	for _, p := range d.paths {
+		if p != nil {
+			p.conclude(now)
+		}
+	}
+}
+
+// Outstanding returns the first ack-eliciting packet numbered from or more whose fate is unknown, for a core that looks for content worth
+// sending again in a probe. p is valid until the next OnSent or SkipNumber, and must not be changed except for its content.
 func (d *Detector) Outstanding(space SpaceID, from uint64) (pn uint64, p *Sent, ok bool) {
+	r := &d.spaces[space].sent
+	for pn = max(from, r.base); pn < r.next; pn++ {
+		if e := r.at(pn); e.Flags&(outstanding|AckEliciting) == outstanding|AckEliciting {
+			return pn, e, true
+		}
+	}
 	return 0, nil, false
 }
-func (d *Detector) ElicitingInFlight(space SpaceID) bool { return false }
-func (d *Detector) Discard(space SpaceID, fates Fates)   {}
-func (d *Detector) OnRetry(fates Fates)                  {}
-func (d *Detector) SetHandshakeConfirmed()               {}
-func (d *Detector) SetHasHandshakeKeys()                 {}
-func (d *Detector) SetPeerAddressValidated(v bool)       {}
-func (d *Detector) SetAmplificationBlocked(v bool)       {}
-func (d *Detector) SetMaxAckDelay(v time.Duration)       {}
-func (d *Detector) Trim()                                {}
+
+// Budget returns what the current path's congestion window and pacer let leave now; see Path.Budget.
+func (d *Detector) Budget(now hook.Instant) (bytes int, retry hook.Instant) {
+	return d.path.Budget(now)
+}
+
+// OnAppLimited tells that there was budget left and nothing to send.
+func (d *Detector) OnAppLimited() { d.path.rate.onAppLimited(d.path.inFlight) }
+
+// SetMaxAckDelay sets the peer's max_ack_delay.
+func (d *Detector) SetMaxAckDelay(v time.Duration) { d.cfg.MaxAckDelay = v }
+
+// Trim gives memory of an idle connection back.
+func (d *Detector) Trim() {
+	for i := range d.spaces {
+		d.spaces[i].sent.trim()
+	}
+}

@@ -6,62 +6,193 @@ import (
 	"github.com/seed51309289/quiver/hook"
 )
 
-// PathConfig describes a new network path.
+// PathConfig describes a network path.
 type PathConfig struct {
 	ID         uint8           // below MaxPaths; Sent.Path refers to it
-	Congestion hook.Congestion // nil = New("cubic", MTU.Base)
+	Congestion hook.Congestion // nil = CUBIC
 	InitialRTT time.Duration   // 0 = 333 ms
 	NoECN      bool            // never mark packets
 	MTU        MTUConfig
 }
 
-// MTUConfig bounds path MTU discovery.
+// MTUConfig bounds path MTU discovery. Sizes are UDP payloads in bytes.
 type MTUConfig struct {
-	Base int // bytes of UDP payload every path must carry; 0 = 1200
-	Max  int // never larger, whatever the path carries; 0 = 1452, negative = discovery off
+	Base int // what every path must carry; 0 = 1200
+	Max  int // never larger, whatever the path carries; 0 = 1452; not above Base = no discovery
 }
 
-// Path is one network path.
+// Path is one network path: its round-trip time, its congestion controller and pacer, its ECN validation and its datagram size.
 type Path struct {
 	RTT RTT
 	MTU MTU
 	ECN ECN
+
+	id        uint8
+	cc        hook.Congestion
+	slow      hook.SlowStarter // cc, if it can tell
+	pacer     pacer
+	inFlight  int // bytes
+	rate      rateSampler
+	use       usage
+	tally     tally
+	collapsed hook.Instant // packets sent until then were part of the last persistent congestion
+	ackEvent  hook.Acked   // here, so that telling the controller allocates nothing
+	lossNews  hook.Lost
 }
-type RTT struct{}
 
-func (r *RTT) Snapshot() hook.RTT      { return hook.RTT{} }
-func (r *RTT) Latest() time.Duration   { return 0 }
-func (r *RTT) Smoothed() time.Duration { return 0 }
-func (r *RTT) Var() time.Duration      { return 0 }
-func (r *RTT) Min() time.Duration      { return 0 }
+// usage tells, over two round trips, whether the application or the network held the sender back.
+type usage struct {
+	round          uint64
+	start          hook.Instant // of the round
+	peak, lastPeak int          // bytes in flight
+	full, lastFull bool         // the window or the pacer refused
+}
 
-type MTU struct{}
+// tally gathers what one acknowledgment or one timeout means for a path.
+type tally struct {
+	touched     bool
+	prior       int // bytes in flight before
+	acks        int // packets newly acknowledged
+	acked, lost int // bytes in flight that were acknowledged, and lost (MTU probes not counted as lost)
+	newestAcked hook.Instant
+	newestLost  hook.Instant
+	bigAcked    bool // larger than the base MTU, probes aside
+	bigLost     bool
+	persistent  bool
+	ce          bool
+	rttSampled  bool
+}
 
-// Current returns the datagram size in use.
-func (m *MTU) Current() int { return 1200 }
+// NewPath returns a path that carried nothing yet.
+func NewPath(cfg PathConfig) *Path {
+	if cfg.ID >= MaxPaths {
+		panic("BUG: recovery: path id out of range")
+	}
+	p := &Path{id: cfg.ID}
+	p.RTT.init(cfg.InitialRTT)
+	p.MTU.init(cfg.MTU)
+	if cfg.NoECN {
+		p.ECN.disable()
+	}
+	if cfg.Congestion == nil {
+		cfg.Congestion = newCubic(p.MTU.Current())
+	}
+	p.SetCongestion(cfg.Congestion)
+	return p
+}
 
-// Start enables probing (handshake confirmed).
-func (m *MTU) Start(now hook.Instant) {}
+// ID returns the number by which Sent.Path refers to p.
+func (p *Path) ID() uint8 { return p.id }
 
-// SetLimit lowers the largest size (peer's max_udp_payload_size, the socket).
-func (m *MTU) SetLimit(size int) {}
+// Congestion returns the controller.
+func (p *Path) Congestion() hook.Congestion { return p.cc }
 
-// Probe returns the size of a probe to send now, 0 = none. Send PING+PADDING with MTUProbe set.
-func (m *MTU) Probe(now hook.Instant) int { return 0 }
+// SetCongestion replaces the controller. c must be new, or have served this path before.
+func (p *Path) SetCongestion(c hook.Congestion) {
+	p.cc = c
+	p.slow, _ = c.(hook.SlowStarter)
+	c.MTUChanged(p.MTU.Current())
+}
 
-// LocalTooBig: the socket refused a datagram of size.
-func (m *MTU) LocalTooBig(now hook.Instant, size int) {}
+// BytesInFlight returns the bytes of packets in flight on this path.
+func (p *Path) BytesInFlight() int { return p.inFlight }
 
-type ECN struct{}
+// Window returns the congestion window in bytes.
+// RFC 9002 §7.2: whatever a controller says, two datagrams are the minimum.
+func (p *Path) Window() int { return max(p.cc.Window(), 2*p.MTU.Current()) }
 
-// Mark returns the ECN codepoint for outgoing packets (0 or 2); set ECT in Sent.Flags when it is not 0.
-func (e *ECN) Mark() uint8                                              { return 0 }
-func NewPath(cfg PathConfig) *Path                                      { return &Path{} }
-func (p *Path) ID() uint8                                               { return 0 }
-func (p *Path) Congestion() hook.Congestion                             { return nil }
-func (p *Path) SetCongestion(c hook.Congestion)                         {}
-func (p *Path) BytesInFlight() int                                      { return 0 }
-func (p *Path) Budget(now hook.Instant) (bytes int, retry hook.Instant) { return 0, 0 }
+// InSlowStart reports whether the controller says that it is in slow start.
+func (p *Path) InSlowStart() bool { return p.slow != nil && p.slow.InSlowStart() }
 
-// New returns the built-in congestion controller of that name.
-func New(name string, mss int) (hook.Congestion, error) { return nil, nil }
+// PacingRate returns the rate in bytes per second that the pacer keeps now, 0 when it holds nothing back.
+func (p *Path) PacingRate() uint64 { return p.pace().rate }
+
+func (p *Path) pace() pace {
+	return newPace(p.cc.PacingRate(), p.Window(), p.MTU.Current(), &p.RTT, p.InSlowStart())
+}
+
+// Budget returns how many bytes the congestion window and the pacer let leave now. It is 0 or at least one full datagram. When it is
+// 0 because of the pacer, retry is when to ask again; when the window is full, retry is 0: an acknowledgment will open it.
+// Probes, acknowledgments and CONNECTION_CLOSE need no budget.
+func (p *Path) Budget(now hook.Instant) (bytes int, retry hook.Instant) {
+	room := p.Window() - p.inFlight
+	if room < p.MTU.Current() {
+		p.use.full = true
+		return 0, 0
+	}
+	tokens, retry := p.pacer.budget(now, p.pace())
+	if retry != 0 {
+		p.use.full = true
+		return 0, retry
+	}
+	return int(min(int64(room), tokens)), 0
+}
+
+// onSent counts a packet in flight.
+func (p *Path) onSent(now hook.Instant, size int) {
+	p.rate.onSent(now, p.inFlight)
+	p.inFlight += size
+	p.use.peak = max(p.use.peak, p.inFlight)
+	p.pacer.sent(size)
+	p.cc.Sent(now, size, p.inFlight)
+}
+
+// resize tells the controller that the datagram size changed.
+func (p *Path) resize(changed bool) {
+	if changed {
+		p.cc.MTUChanged(p.MTU.Current())
+	}
+}
+
+// begin clears the tally.
+func (p *Path) begin() { p.tally = tally{prior: p.inFlight} }
+
+// conclude tells the path's machines what the tally says: losses first, then marks, then acknowledgments.
+func (p *Path) conclude(now hook.Instant) {
+	t := &p.tally
+	if !t.touched {
+		return
+	}
+	p.resize(p.MTU.onLosses(t.bigAcked, t.bigLost))
+	if t.lost > 0 {
+		p.lossNews = hook.Lost{Now: now, Bytes: t.lost, LargestSent: t.newestLost, InFlight: p.inFlight, Persistent: t.persistent}
+		p.cc.Lost(&p.lossNews)
+	}
+	// One congestion event an acknowledgment: marks add nothing to a loss.
+	if t.ce && t.lost == 0 {
+		p.lossNews = hook.Lost{Now: now, LargestSent: t.newestAcked, InFlight: p.inFlight, CE: true}
+		p.cc.Lost(&p.lossNews)
+	}
+	if t.acks > 0 {
+		p.concludeAcks(now)
+	}
+}
+
+func (p *Path) concludeAcks(now hook.Instant) {
+	t := &p.tally
+	p.use.advance(now, t.newestAcked)
+	p.ackEvent = hook.Acked{
+		Now: now, Bytes: t.acked, LargestSent: t.newestAcked, PriorInFlight: t.prior,
+		AppLimited: p.use.appLimited(p.Window()), RTT: p.RTT.Snapshot(), RTTSampled: t.rttSampled,
+		Round: p.use.round, Rate: p.rate.onAck(now, t.newestAcked, t.acked),
+	}
+	p.cc.Acked(&p.ackEvent)
+	p.use.peak = max(p.use.peak, p.inFlight)
+}
+
+// advance begins a new round trip if a packet sent in this one was acknowledged.
+func (u *usage) advance(now, newestAcked hook.Instant) {
+	if newestAcked < u.start {
+		return
+	}
+	u.round++
+	u.start = now
+	u.lastPeak, u.peak = u.peak, 0
+	u.lastFull, u.full = u.full, false
+}
+
+// appLimited reports whether the sender neither met the window or the pacer, nor had half the window in flight, for a round trip.
+// RFC 9002 §7.8: a window that is not filled SHOULD NOT be increased; being paced is not underutilization.
+func (u *usage) appLimited(window int) bool {
+	return !u.full && !u.lastFull && 2*max(u.peak, u.lastPeak) < window
+}
