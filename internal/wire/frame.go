@@ -135,12 +135,12 @@ func Next(b []byte, f *Frame) (n int, err error) {
 	if f.Type.IsStream() {
 		return nextStream(b, n, f)
 	}
-	if f.Type == FramePadding {
-		return paddingLen(b), nil
-	}
 	// RFC 9000 §12.4: the type is in its shortest form.
 	if n != SizeVarint(t) {
 		return 0, ErrFrame
+	}
+	if f.Type == FramePadding {
+		return paddingLen(b), nil
 	}
 	r := reader{b: b[n:]}
 	if err := f.body(&r); err != nil {
@@ -153,11 +153,11 @@ func Next(b []byte, f *Frame) (n int, err error) {
 }
 
 func paddingLen(b []byte) int {
-	n := 0
+	n := 1
 	for n < len(b) && b[n] == 0 {
 		n++
 	}
-	return max(n, 1)
+	return n
 }
 
 // nextStream is apart because nearly every frame is one.
