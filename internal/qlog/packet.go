@@ -77,7 +77,7 @@ var ecnNames = [4]string{"Not-ECT", "ECT(1)", "ECT(0)", "CE"}
 func (l *Log) header(p *PacketInfo) {
 	e := &l.e
 	e.object("header")
-	e.str("packet_type", packetType(p.Type))
+	e.str("packet_type", p.Type.String())
 	if p.HasNumber {
 		e.uint("packet_number", p.Number)
 	}
@@ -100,24 +100,6 @@ func (l *Log) header(p *PacketInfo) {
 		e.end()
 	}
 	e.end()
-}
-
-func packetType(t wire.PacketType) string {
-	switch t {
-	case wire.PacketInitial:
-		return "initial"
-	case wire.Packet0RTT:
-		return "0RTT"
-	case wire.PacketHandshake:
-		return "handshake"
-	case wire.PacketRetry:
-		return "retry"
-	case wire.PacketVersionNegotiation:
-		return "version_negotiation"
-	case wire.Packet1RTT:
-		return "1RTT"
-	}
-	return "unknown"
 }
 
 func (l *Log) versionList(list wire.VersionList) {
@@ -157,7 +139,7 @@ func (l *Log) PacketBuffered(now hook.Instant, t wire.PacketType, size int, trig
 func (l *Log) outside(now hook.Instant, name string, t wire.PacketType, size int, trigger string) {
 	e := l.begin(now, name)
 	e.object("header")
-	e.str("packet_type", packetType(t))
+	e.str("packet_type", t.String())
 	e.end()
 	e.rawLength(max(size, 0))
 	e.str("trigger", trigger)
@@ -172,7 +154,7 @@ func (l *Log) PacketLost(now hook.Instant, t wire.PacketType, pn uint64, trigger
 	}
 	e := l.begin(now, "packet_lost")
 	e.object("header")
-	e.str("packet_type", packetType(t))
+	e.str("packet_type", t.String())
 	e.uint("packet_number", pn)
 	e.end()
 	e.str("trigger", trigger)

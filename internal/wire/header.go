@@ -22,10 +22,15 @@ const (
 	Packet1RTT
 )
 
-var packetTypeNames = [...]string{"initial", "0rtt", "handshake", "retry", "version_negotiation", "1rtt"}
+var packetTypeNames = [...]string{"initial", "0RTT", "handshake", "retry", "version_negotiation", "1RTT"}
 
 // String returns the qlog name of t.
-func (t PacketType) String() string { return packetTypeNames[t] }
+func (t PacketType) String() string {
+	if int(t) < len(packetTypeNames) {
+		return packetTypeNames[t]
+	}
+	return "unknown"
+}
 
 // IsLongHeader reports whether the packet that starts with b0 has a long header (RFC 8999 §5.1).
 func IsLongHeader(b0 byte) bool { return b0&0x80 != 0 }
