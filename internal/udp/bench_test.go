@@ -14,9 +14,9 @@ const benchSegment = 1350
 // calls and the kernel's path and no scheduling. gso is the datagrams of a Write, burst the Writes before reading,
 // slots the trains a Read may return (1 is as good as recvmsg).
 //
-// What it decided: with GRO and one train waiting, 8 slots cost the same as one within noise (a second, failing look
-// into the queue); with several waiting they save a system call each, which shows with short trains; without GRO a
-// Read of 8 datagrams saves a tenth. So Read always uses recvmmsg.
+// What it decided: Read always uses recvmmsg. Without GRO, 8 slots save a fifth of the whole price of a datagram
+// (1950 -> 1550 ns at gso=48). With GRO both cost the same within noise (210 ns at gso=48, 1650 at gso=4), however
+// many trains wait. Where one lone datagram waits, the second look into the queue costs at most 3 % of 6.3 us.
 func BenchmarkSendReceive(b *testing.B) {
 	for _, gro := range []bool{true, false} {
 		for _, gso := range []int{48, 16, 4, 1} {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ func enterNamespace(t *testing.T) bool {
 		return true
 	}
 	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.timeout=30s")
-	cmd.Env = append(os.Environ(), namespaceVar+"=1")
+	cmd.Env = append(os.Environ(), namespaceVar+"=1", "GORACE=atexit_sleep_ms=0")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNET,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
@@ -133,6 +134,9 @@ func TestLinkLocalPeersCarryTheirZone(t *testing.T) {
 	s := listen(t, "udp6", "[::]:0", Config{})
 	dst := netip.MustParseAddr("fe80::1%" + lo.Name)
 	got := exchange(t, s, s, dst, netip.Addr{}, 0)
+	if scope := s.idle.name.Scope_id; scope != uint32(lo.Index) {
+		t.Errorf("sent with scope id %d, want %d", scope, lo.Index)
+	}
 	if got.Remote.Addr() != dst || got.Local != dst {
 		t.Fatalf("train from %v to %v, want both %v", got.Remote, got.Local, dst)
 	}
@@ -166,4 +170,104 @@ func addLinkLocal(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatal("fe80::1 got no local route within a second")
+}
+
+func TestWriteWaitsForRoomAndCloseEndsTheWait(t *testing.T) {
+	if !enterNamespace(t) {
+		return
+	}
+	const writes, datagrams, size = 5, 10, 300
+	peer := netip.MustParseAddr("10.9.0.2")
+	link := addVeth(t, "10.9.0.1/24")
+	for _, disableGSO := range []bool{false, true} {
+		s := listen(t, "udp4", "10.9.0.1:0", Config{DisableGSO: disableGSO, SendBuffer: -1})
+		withFD(t, s, func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 1) })
+		var sent atomic.Int32
+		done := make(chan error, 1)
+		writer := func() {
+			for range writes {
+				err := s.Write(make([]byte, datagrams*size), size, netip.AddrPortFrom(peer, 9), netip.Addr{}, 0)
+				if err != nil {
+					done <- err
+					return
+				}
+				sent.Add(1)
+			}
+			done <- nil
+		}
+		before := bytesSent(t, link)
+		// Nobody answers for the peer's address, so the datagrams stay in the kernel and fill the send buffer.
+		go writer()
+		if n := stalledAt(&sent); n == writes {
+			t.Fatalf("GSO off %t: all %d writes done without anyone to take them", disableGSO, n)
+		}
+		neigh := &netlink.Neigh{LinkIndex: link, IP: peer.AsSlice(), State: netlink.NUD_PERMANENT,
+			HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 9}}
+		if err := netlink.NeighSet(neigh); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Errorf("GSO off %t: %d of %d writes done, then %v", disableGSO, sent.Load(), writes, err)
+		}
+		if got := bytesSent(t, link) - before; got < writes*datagrams*size {
+			t.Errorf("GSO off %t: %d bytes left, want at least the payload's %d", disableGSO, got, writes*datagrams*size)
+		}
+		if err := netlink.NeighDel(neigh); err != nil {
+			t.Fatal(err)
+		}
+		go writer()
+		stalledAt(&sent)
+		s.Close()
+		if err := <-done; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("GSO off %t: Write during Close: %v, want net.ErrClosed", disableGSO, err)
+		}
+	}
+}
+
+// stalledAt waits until count stops moving and returns it.
+func stalledAt(count *atomic.Int32) int32 {
+	last := int32(-1)
+	for now := count.Load(); now != last; now = count.Load() {
+		last = now
+		time.Sleep(30 * time.Millisecond)
+	}
+	return last
+}
+
+func bytesSent(t *testing.T, link int) uint64 {
+	t.Helper()
+	l, err := netlink.LinkByIndex(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l.Attrs().Statistics.TxBytes
+}
+
+// addVeth makes a pair of links, gives one end an address and returns its index.
+func addVeth(t *testing.T, cidr string) int {
+	t.Helper()
+	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "near"}, PeerName: "far"}); err != nil {
+		t.Skipf("no veth links on this kernel: %v", err)
+	}
+	for _, name := range []string{"near", "far"} {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := netlink.LinkSetUp(link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	near, err := netlink.LinkByName("near")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr, err := netlink.ParseAddr(cidr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := netlink.AddrAdd(near, addr); err != nil {
+		t.Fatal(err)
+	}
+	return near.Attrs().Index
 }

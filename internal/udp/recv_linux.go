@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// readSlots is how many trains one recvmmsg may return.
+	// readSlots is how many trains one recvmmsg may return. BenchmarkSendReceive says why not one.
 	readSlots = 8
 
 	// controlSize is the room for control messages in bytes: destination, traffic class, segment size and overflow
@@ -29,7 +29,7 @@ type receiver struct {
 	iovs   [readSlots]unix.Iovec
 	names  [readSlots]unix.RawSockaddrInet6 // or RawSockaddrInet4, which is shorter
 	ctrls  [readSlots][controlSize / 8]uint64
-	bufs   []byte // readSlots * readBuffer bytes; pages never written to cost no memory
+	bufs   [readSlots][]byte // readBuffer bytes each, made when a Read first has room for so many trains
 
 	want, got int // trains
 	errno     syscall.Errno
@@ -38,10 +38,7 @@ type receiver struct {
 
 func (r *receiver) init(s *Socket) {
 	r.socket = s
-	r.bufs = make([]byte, readSlots*readBuffer)
 	for i := range r.msgs {
-		r.iovs[i].Base = &r.bufs[i*readBuffer]
-		r.iovs[i].SetLen(readBuffer)
 		h := &r.msgs[i].Hdr
 		h.Iov = &r.iovs[i]
 		h.SetIovlen(1)
@@ -76,10 +73,15 @@ func (s *Socket) Read(trains []Train) (int, error) {
 	}
 }
 
-// reset undoes what the kernel wrote into the headers of the slots that the next call will use.
+// reset makes the slots ready that the next call will use: it undoes what the kernel wrote into their headers.
 func (r *receiver) reset(want int) {
 	r.want, r.got, r.errno = want, 0, 0
 	for i := range want {
+		if r.bufs[i] == nil {
+			r.bufs[i] = make([]byte, readBuffer)
+			r.iovs[i].Base = &r.bufs[i][0]
+			r.iovs[i].SetLen(readBuffer)
+		}
 		h := &r.msgs[i].Hdr
 		h.Namelen = uint32(unsafe.Sizeof(r.names[i]))
 		h.SetControllen(controlSize)
@@ -122,7 +124,7 @@ func (r *receiver) collect(trains []Train) int {
 // train fills in t from slot i, or returns false for what a short buffer made unusable.
 func (r *receiver) train(i int, t *Train) bool {
 	m := &r.msgs[i]
-	t.Buf = r.bufs[i*readBuffer:][:m.Len:m.Len]
+	t.Buf = r.bufs[i][:m.Len:m.Len]
 	t.SegmentSize = len(t.Buf)
 	t.Remote = r.remote(i)
 	ctrl := unsafe.Slice((*byte)(unsafe.Pointer(&r.ctrls[i])), controlSize)
@@ -149,16 +151,18 @@ func (r *receiver) remote(i int) netip.AddrPort {
 
 // control reads the control messages of one train.
 func (r *receiver) control(b []byte, t *Train) {
-	for len(b) > 0 {
-		h, data, rest, err := unix.ParseOneSocketControlMessage(b)
-		if err != nil {
+	for len(b) >= unix.SizeofCmsghdr {
+		h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
+		if h.Len < unix.SizeofCmsghdr || uint64(h.Len) > uint64(len(b)) {
 			return
 		}
-		r.controlMessage(&h, data, t)
-		b = rest
+		data := b[unix.CmsgLen(0):h.Len]
+		r.controlMessage(h, data, t)
+		b = b[min(unix.CmsgSpace(len(data)), len(b)):]
 	}
 }
 
+// controlMessage takes what it knows out of one control message and skips what it does not.
 func (r *receiver) controlMessage(h *unix.Cmsghdr, data []byte, t *Train) {
 	const inet4Info, inet6Info = unix.SizeofInet4Pktinfo, unix.SizeofInet6Pktinfo
 	switch {
