@@ -37,13 +37,14 @@ func (d *Detector) detectLost(now hook.Instant, s *space, id SpaceID, fates Fate
 			continue
 		}
 		d.follow(&run, e)
-		if prefix {
-			s.run = run
-			s.sent.base = pn + 1
-		}
 		if n > 0 && d.isPersistent(&run) {
 			persistent = true
 			d.collapse(run.path)
+			run = lossRun{}
+		}
+		if prefix {
+			s.run = run
+			s.sent.base = pn + 1
 		}
 	}
 	if s.sent.span() == 0 {
