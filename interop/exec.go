@@ -20,7 +20,7 @@ type Exec struct {
 
 // A Command is one program: where it comes from and its arguments.
 type Command struct {
-	Install string            `json:"install,omitempty"` // Go package@version to build; "" when run needs no {bin}
+	Install string            `json:"install,omitempty"` // Go package@version to build, or embedded:NAME of package peers; "" when run needs no {bin}
 	Run     []string          `json:"run"`               // arguments with placeholders, see Placeholders
 	Env     map[string]string `json:"env,omitempty"`     // more environment, same placeholders
 }
