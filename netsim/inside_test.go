@@ -152,13 +152,6 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func check(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestInsideRoundTripTakesDelayAndSerialisation(t *testing.T) {
 	t.Run("the relay answers ARP", func(t *testing.T) { testRoundTrip(t, false) })
 	t.Run("the kernel answers ARP", func(t *testing.T) { testRoundTrip(t, true) })
