@@ -1,0 +1,93 @@
+package backend
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	defaultPath    = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	defaultHome    = "/tmp"
+	maxStatus      = 4096 // bytes of what a launcher reports
+	statusPrepared = "prepared\n"
+	exitNoLaunch   = 125 // of a launcher that could not become its program
+)
+
+// launch is what a launcher is told. Paths are those of the host.
+type launch struct {
+	Role                        string
+	Program                     Program // Argv[0] is absolute
+	Root                        string  // existing directory to build the new root on
+	Certs, WWW, Downloads, Logs string  // "" = empty directory
+}
+
+// launcherMain builds the file system of one endpoint, waits for the word that its network is there, and becomes the program. It reads
+// a launch and the word, any byte, from descriptor 3. To descriptor 4 it writes statusPrepared when it begins to wait and a sentence if
+// something fails; the program starting closes it.
+func launcherMain() int {
+	unix.CloseOnExec(3)
+	unix.CloseOnExec(4)
+	status := os.NewFile(4, "status")
+	if err := becomeProgram(os.NewFile(3, "orders"), status); err != nil {
+		fmt.Fprint(status, err)
+	}
+	return exitNoLaunch
+}
+
+func becomeProgram(orders, status *os.File) error {
+	var l launch
+	d := json.NewDecoder(orders)
+	if err := d.Decode(&l); err != nil {
+		return fmt.Errorf("orders: %w", err)
+	}
+	if err := unix.Sethostname([]byte(l.Role)); err != nil {
+		return fmt.Errorf("host name: %w", err)
+	}
+	path, err := buildRoot(&l)
+	if err != nil {
+		return err
+	}
+	io.WriteString(status, statusPrepared)
+	if _, err := io.ReadFull(io.MultiReader(skipSpace(d.Buffered()), orders), make([]byte, 1)); err != nil {
+		return fmt.Errorf("orders: %w", err)
+	}
+	env := withDefaults(l.Program.Env, defaultPath, defaultHome)
+	if err := syscall.Exec(path, l.Program.Argv, env); err != nil {
+		return fmt.Errorf("%s: %w", l.Program.Argv[0], err)
+	}
+	return nil
+}
+
+// skipSpace returns what r holds without the line end that follows a JSON value.
+func skipSpace(r io.Reader) io.Reader {
+	rest, _ := io.ReadAll(r)
+	return strings.NewReader(strings.TrimSpace(string(rest)))
+}
+
+// programPath returns where in the new root the file at host path is found, and whether it must be put there because the directory that
+// it lives in is one of those that are made anew.
+func programPath(path string) (inside string, put bool) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return path, false // the exec will say what is wrong
+	}
+	for _, p := range []string{path, real} {
+		if madeAnew[topOf(p)] {
+			return filepath.Join("/peer", filepath.Base(path)), true
+		}
+	}
+	return path, false
+}
+
+// topOf returns the first element of an absolute path.
+func topOf(path string) string {
+	top, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return top
+}

@@ -1,0 +1,211 @@
+package backend
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	nsfile "github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// The simulator's ends of the two links, and the name that the other ends have in the endpoints.
+const (
+	leftLink  = "left"
+	rightLink = "right"
+	peerLink  = "eth0"
+)
+
+// side is one of the two networks, as the interop runner lays them out.
+type side struct {
+	link               string // of the simulator
+	peer4, peer6       netip.Prefix
+	gateway4, gateway6 netip.Prefix // of the simulator
+}
+
+var sides = map[string]side{
+	Client: {
+		link:     leftLink,
+		peer4:    netip.MustParsePrefix("193.167.0.100/24"),
+		peer6:    netip.MustParsePrefix("fd00:cafe:cafe:0::100/64"),
+		gateway4: netip.MustParsePrefix("193.167.0.2/24"),
+		gateway6: netip.MustParsePrefix("fd00:cafe:cafe:0::2/64"),
+	},
+	Server: {
+		link:     rightLink,
+		peer4:    netip.MustParsePrefix("193.167.100.100/24"),
+		peer6:    netip.MustParsePrefix("fd00:cafe:cafe:100::100/64"),
+		gateway4: netip.MustParsePrefix("193.167.100.2/24"),
+		gateway6: netip.MustParsePrefix("fd00:cafe:cafe:100::2/64"),
+	},
+}
+
+// All networks of a job; an endpoint reaches them through the simulator, also those on its own link.
+var (
+	network4 = netip.MustParsePrefix("193.167.0.0/16")
+	network6 = netip.MustParsePrefix("fd00:cafe:cafe::/48")
+)
+
+const (
+	serverAuthority = "193.167.100.100:443"
+	gateAuthority   = "193.167.0.2:57832" // where a client's script finds that the simulator runs
+)
+
+// hostsFile is /etc/hosts of both endpoints.
+const hostsFile = `127.0.0.1 localhost
+::1 localhost
+193.167.0.2 sim
+193.167.100.100 server server4 server46
+fd00:cafe:cafe:100::100 server6 server46
+193.167.0.100 client client4 client46
+fd00:cafe:cafe:0::100 client6 client46
+`
+
+// connect makes the link between this network namespace and that of process pid, and configures both ends. It returns the hardware
+// address of the other end.
+func connect(role string, pid int) (net.HardwareAddr, error) {
+	s := sides[role]
+	link := &netlink.Veth{
+		LinkAttrs:     netlink.LinkAttrs{Name: s.link, MTU: 1500},
+		PeerName:      peerLink,
+		PeerMTU:       1500,
+		PeerNamespace: netlink.NsPid(pid),
+	}
+	if err := netlink.LinkAdd(link); err != nil {
+		return nil, fmt.Errorf("link to the %s: %w", role, err)
+	}
+	own, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, err
+	}
+	defer own.Close()
+	if err := configure(own, s.link, s.gateway4, s.gateway6, 0); err != nil {
+		return nil, fmt.Errorf("simulator's link to the %s: %w", role, err)
+	}
+	hardware, err := connectPeer(s, pid)
+	if err != nil {
+		return nil, fmt.Errorf("link of the %s: %w", role, err)
+	}
+	return hardware, nil
+}
+
+// connectPeer configures the end of the link that is in the namespace of process pid.
+func connectPeer(s side, pid int) (net.HardwareAddr, error) {
+	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
+	if err != nil {
+		return nil, err
+	}
+	defer ns.Close()
+	peer, err := netlink.NewHandleAt(nsfile.NsHandle(ns.Fd()), unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("namespace of process %d: %w", pid, err)
+	}
+	defer peer.Close()
+	if err := linkUp(peer, "lo"); err != nil {
+		return nil, err
+	}
+	// Everything goes through the simulator, so there is no route to the neighbours on the link itself.
+	if err := configure(peer, peerLink, s.peer4, s.peer6, unix.IFA_F_NOPREFIXROUTE); err != nil {
+		return nil, err
+	}
+	if err := route(peer, peerLink, network4, s.gateway4.Addr()); err != nil {
+		return nil, err
+	}
+	if err := route(peer, peerLink, network6, s.gateway6.Addr()); err != nil {
+		return nil, err
+	}
+	link, err := peer.LinkByName(peerLink)
+	if err != nil {
+		return nil, err
+	}
+	return link.Attrs().HardwareAddr, nil
+}
+
+// configure gives the link its addresses, IPv4 first, and sets it up. Nothing but these addresses appears on the link: no link-local
+// address, and no search for duplicates, which would take a second.
+func configure(h *netlink.Handle, name string, v4, v6 netip.Prefix, flags int) error {
+	link, err := h.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("link %s: %w", name, err)
+	}
+	if err := h.LinkSetIP6AddrGenMode(link, nl.IN6_ADDR_GEN_MODE_NONE); err != nil && haveIPv6() {
+		return fmt.Errorf("link-local address of %s: %w", name, err)
+	}
+	for _, addr := range []struct {
+		prefix netip.Prefix
+		flags  int
+	}{{v4, flags}, {v6, flags | unix.IFA_F_NODAD}} {
+		if addr.prefix.Addr().Is6() && !haveIPv6() {
+			continue
+		}
+		if err := h.AddrAdd(link, &netlink.Addr{IPNet: ipNet(addr.prefix), Flags: addr.flags}); err != nil {
+			return fmt.Errorf("address %v of %s: %w", addr.prefix, name, err)
+		}
+	}
+	return h.LinkSetUp(link)
+}
+
+// route sends to through gateway, which is on the link even though no route says so.
+func route(h *netlink.Handle, name string, to netip.Prefix, gateway netip.Addr) error {
+	if to.Addr().Is6() && !haveIPv6() {
+		return nil
+	}
+	link, err := h.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	r := &netlink.Route{
+		LinkIndex: link.Attrs().Index,
+		Dst:       ipNet(to),
+		Gw:        gateway.AsSlice(),
+		Flags:     int(netlink.FLAG_ONLINK),
+	}
+	if err := h.RouteAdd(r); err != nil {
+		return fmt.Errorf("route to %v: %w", to, err)
+	}
+	return nil
+}
+
+// haveIPv6 tells whether the kernel was started with IPv6. Without it all tests but those of IPv6 still work.
+func haveIPv6() bool {
+	_, err := os.Stat("/proc/sys/net/ipv6")
+	return err == nil
+}
+
+func linkUp(h *netlink.Handle, name string) error {
+	link, err := h.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("link %s: %w", name, err)
+	}
+	return h.LinkSetUp(link)
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
+
+// forbidForwarding keeps the kernel of the simulator's namespace from carrying packets past the simulator. A new namespace inherits
+// the host's setting for IPv4.
+func forbidForwarding() error {
+	for _, path := range []string{"/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"} {
+		if value, err := os.ReadFile(path); err != nil || string(value) == "0\n" {
+			continue // without the file there is no such protocol
+		}
+		if err := os.WriteFile(path, []byte("0\n"), 0); err != nil {
+			return fmt.Errorf("forwarding is on and stays on: %w", err)
+		}
+	}
+	return nil
+}
+
+func loopbackUp() error {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	return linkUp(h, "lo")
+}

@@ -1,0 +1,313 @@
+package backend
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/seed51309289/quiver/netsim"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	endpointNamespaces = unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWUTS
+	sandboxNamespaces  = unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC
+	launchLimit        = 10 * time.Second // for a launcher to prepare, on the most crowded of machines
+)
+
+// orders are what the parent tells a sandbox.
+type orders struct {
+	Job   Job
+	Alone string // role of the only program, for a compliance check; "" = all of the job
+	Probe bool   // make the world, start nothing
+}
+
+// report is what a sandbox tells its parent at its end.
+type report struct {
+	Outcome  Outcome // without Err
+	Err      string
+	NotReady bool
+}
+
+// sandboxMain is one job: the simulator's namespace, and process 1 of all others. It reads orders from descriptor 3, where the end of
+// file means that the parent is gone, and writes a report to descriptor 4 and lines of log to standard output.
+func sandboxMain() int {
+	unix.CloseOnExec(3)
+	unix.CloseOnExec(4)
+	in := bufio.NewReader(os.NewFile(3, "orders"))
+	var o orders
+	if err := json.NewDecoder(in).Decode(&o); err != nil {
+		fmt.Fprintf(os.Stderr, "sandbox: orders: %v\n", err)
+		return 1
+	}
+	go func() {
+		io.Copy(io.Discard, in)
+		os.Exit(1) // the kernel kills everyone else of this job
+	}()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	out := runOrders(ctx, &o, &lineLog{w: os.Stdout})
+	r := report{Outcome: out, NotReady: errors.Is(out.Err, ErrNotReady)}
+	if out.Err != nil {
+		r.Err = out.Err.Error()
+	}
+	r.Outcome.Err = nil
+	json.NewEncoder(os.NewFile(4, "report")).Encode(r)
+	return 0
+}
+
+func runOrders(ctx context.Context, o *orders, log *lineLog) Outcome {
+	roles := []string{Server, Client}
+	if o.Alone != "" {
+		roles = []string{o.Alone}
+	}
+	s, err := newSandbox(&o.Job, roles, log)
+	if err != nil {
+		return Outcome{Client: Exit{Code: -1}, Server: Exit{Code: -1}, Err: err}
+	}
+	switch {
+	case o.Probe:
+		return Outcome{Err: s.prepared()}
+	case o.Alone != "":
+		return s.alone(ctx, o.Alone)
+	}
+	return playJob(ctx, s, &o.Job)
+}
+
+// sandbox is the world of one job on the netns backend, seen from the simulator's namespace.
+type sandbox struct {
+	job       *Job
+	scenario  *netsim.Scenario
+	log       *lineLog
+	simLog    io.Writer // sim/sim.log and the log
+	launchers map[string]*launcher
+	hardware  map[string]net.HardwareAddr // of the endpoints
+}
+
+// newSandbox makes the links and starts the launchers of the roles, which prepare while the links are made.
+func newSandbox(j *Job, roles []string, log *lineLog) (*sandbox, error) {
+	s := &sandbox{job: j, log: log, launchers: map[string]*launcher{}, hardware: map[string]net.HardwareAddr{}}
+	var err error
+	if s.scenario, err = netsim.ParseScenario(j.Scenario); err != nil {
+		return nil, err
+	}
+	if err := s.ownSystem(); err != nil {
+		return nil, err
+	}
+	for _, role := range roles {
+		if s.launchers[role], err = newLauncher(j, role, log.writer(role)); err != nil {
+			return nil, fmt.Errorf("namespaces of the %s: %w", role, err)
+		}
+	}
+	for _, role := range roles {
+		if s.hardware[role], err = connect(role, s.launchers[role].process.cmd.Process.Pid); err != nil {
+			return nil, err
+		}
+	}
+	file, err := os.Create(filepath.Join(j.Dir, "sim", "sim.log"))
+	if err != nil {
+		return nil, err
+	}
+	s.simLog = io.MultiWriter(file, log.writer("sim"))
+	return s, nil
+}
+
+// ownSystem gives this process a /proc of its own namespaces, a name, a loopback interface, and a kernel that does not route.
+func (s *sandbox) ownSystem() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("private mounts: %w", err)
+	}
+	mountProc("/proc") // forbidden where parts of /proc are masked; the old one serves then
+	if err := unix.Sethostname([]byte("sim")); err != nil {
+		return fmt.Errorf("host name: %w", err)
+	}
+	if err := loopbackUp(); err != nil {
+		return err
+	}
+	return forbidForwarding()
+}
+
+// prepared waits until all launchers have built their file systems.
+func (s *sandbox) prepared() error {
+	for role, l := range s.launchers {
+		if err := l.prepared(); err != nil {
+			return fmt.Errorf("file system of the %s: %w", role, err)
+		}
+	}
+	return nil
+}
+
+// alone runs the program of role without simulator until it ends or ctx does. The kernel answers for the simulator's addresses.
+func (s *sandbox) alone(ctx context.Context, role string) (out Outcome) {
+	began := time.Now()
+	p, err := s.start(role)
+	if err != nil {
+		out.Err = err
+	} else {
+		select {
+		case <-p.done:
+		case <-ctx.Done():
+			out.Err = ctx.Err()
+			p.kill()
+		}
+	}
+	out.Client, out.Server = exitOf(nil), exitOf(nil)
+	if role == Client {
+		out.Client = exitOf(p)
+	} else {
+		out.Server = exitOf(p)
+	}
+	out.Duration = time.Since(began)
+	return out
+}
+
+func (s *sandbox) start(role string) (*process, error) {
+	if role == Client { // its script waits for the gate before anything else
+		if err := s.openGate(); err != nil {
+			return nil, err
+		}
+	}
+	return s.launchers[role].release()
+}
+
+// openGate lets TCP connections to the simulator succeed, which is how the client's script learns that it runs. Nobody accepts them.
+func (s *sandbox) openGate() error {
+	_, err := net.Listen("tcp4", gateAuthority)
+	return err
+}
+
+func (s *sandbox) awaitServer(ctx context.Context, ended <-chan struct{}) error {
+	conn, err := net.Dial("udp", serverAuthority)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return awaitServer(ctx, conn, ended, readyLimit)
+}
+
+func (s *sandbox) relay(ctx context.Context, ready func()) (netsim.Stats, error) {
+	logScenario(s.simLog, s.job)
+	stats, err := netsim.RunVeth(ctx, netsim.RelayConfig{
+		Left:       leftLink,
+		Right:      rightLink,
+		LeftMAC:    s.hardware[Client],
+		RightMAC:   s.hardware[Server],
+		Scenario:   s.scenario,
+		Seed:       s.job.Seed,
+		LeftTrace:  tracePath(s.job, "left"),
+		RightTrace: tracePath(s.job, "right"),
+		Log:        s.simLog,
+		Ready:      ready,
+	})
+	logCarried(s.simLog, stats)
+	return stats, err
+}
+
+// launcher is a process that becomes an endpoint.
+type launcher struct {
+	process  *process
+	orders   *os.File
+	ready    chan struct{} // closed when prepared, or failed
+	executes chan struct{} // closed when it has become the program, or failed
+	failure  string        // valid once executes is closed
+}
+
+func newLauncher(j *Job, role string, out *lineWriter) (*launcher, error) {
+	theirOrders, orders, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer theirOrders.Close()
+	status, theirStatus, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer theirStatus.Close()
+	p, err := startProcess(again(launcherName, endpointNamespaces, theirOrders, theirStatus), out)
+	if err != nil {
+		return nil, err
+	}
+	l := &launcher{process: p, orders: orders, ready: make(chan struct{}), executes: make(chan struct{})}
+	go l.watch(status)
+	return l, json.NewEncoder(orders).Encode(launchOf(j, role))
+}
+
+func launchOf(j *Job, role string) launch {
+	l := launch{
+		Role:    role,
+		Program: j.Client,
+		Root:    filepath.Join(j.Dir, "sim"), // an existing directory in which the endpoint has no business
+		Certs:   j.Certs,
+		Logs:    filepath.Join(j.Dir, role),
+	}
+	if role == Server {
+		l.Program, l.WWW = j.Server, j.WWW
+	} else {
+		l.Downloads = j.Downloads
+	}
+	return l
+}
+
+// watch follows what the launcher reports.
+func (l *launcher) watch(status *os.File) {
+	defer status.Close()
+	defer close(l.executes)
+	r := bufio.NewReader(io.LimitReader(status, maxStatus))
+	first, err := r.ReadString('\n')
+	prepared := err == nil && first == statusPrepared
+	if !prepared {
+		rest, _ := io.ReadAll(r)
+		l.failure = strings.TrimSpace(first + string(rest))
+		if l.failure == "" {
+			l.failure = "the launcher died"
+		}
+		close(l.ready)
+		return
+	}
+	close(l.ready)
+	rest, _ := io.ReadAll(r)
+	l.failure = string(rest)
+}
+
+// prepared waits until the launcher could become its program at a word.
+func (l *launcher) prepared() error {
+	select {
+	case <-l.ready:
+	case <-time.After(launchLimit):
+		return fmt.Errorf("not prepared after %v", launchLimit)
+	}
+	select {
+	case <-l.executes: // before the word: it failed
+		return errors.New(l.failure)
+	default:
+		return nil
+	}
+}
+
+// release lets the launcher become its program and returns once it has.
+func (l *launcher) release() (*process, error) {
+	if err := l.prepared(); err != nil {
+		return nil, err
+	}
+	l.orders.Write([]byte("\n!"))
+	l.orders.Close()
+	select {
+	case <-l.executes:
+	case <-time.After(launchLimit):
+		return nil, fmt.Errorf("program did not start within %v", launchLimit)
+	}
+	if l.failure != "" {
+		return nil, errors.New(l.failure)
+	}
+	return l.process, nil
+}
