@@ -1,6 +1,11 @@
 package backend
 
-import "strings"
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
 
 // withDefaults returns a copy of env with PATH and HOME added where it lacks them.
 func withDefaults(env []string, path, home string) []string {
@@ -21,4 +26,22 @@ func hasKey(env []string, key string) bool {
 		}
 	}
 	return false
+}
+
+// findPrograms replaces names of programs by their paths, so that a missing one is an error that says so.
+func findPrograms(programs ...*Program) error {
+	for _, p := range programs {
+		if len(p.Argv) == 0 {
+			return fmt.Errorf("%s: no program", p.Name)
+		}
+		path, err := exec.LookPath(p.Argv[0])
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.Name, err)
+		}
+		if path, err = filepath.Abs(path); err != nil {
+			return err
+		}
+		p.Argv = append([]string{path}, p.Argv[1:]...)
+	}
+	return nil
 }

@@ -135,6 +135,9 @@ func (b *loopback) Run(ctx context.Context, j *Job, log io.Writer) Outcome {
 		return failed
 	}
 	made, err := prepare(j)
+	if err == nil {
+		err = findPrograms(&made.Client, &made.Server)
+	}
 	if err != nil {
 		failed.Err = err
 		return failed
@@ -172,6 +175,9 @@ func relaysOf(p *ports) (relays []netip.AddrPort) {
 // Compliance implements Backend.
 func (b *loopback) Compliance(ctx context.Context, role string, p Program, log io.Writer) (Exit, error) {
 	lines := &lineLog{w: log}
+	if err := findPrograms(&p); err != nil {
+		return exitOf(nil), err
+	}
 	one, err := startProcess(programCommand(p, ""), lines.writer(role))
 	if err != nil {
 		return exitOf(nil), fmt.Errorf("%s: %w", p.Name, err)
@@ -185,14 +191,10 @@ func (b *loopback) Compliance(ctx context.Context, role string, p Program, log i
 	}
 }
 
-// programCommand returns the command of p, to be run in dir.
+// programCommand returns the command of p, which findPrograms has found, to be run in dir.
 func programCommand(p Program, dir string) *exec.Cmd {
 	env := withDefaults(p.Env, os.Getenv("PATH"), os.Getenv("HOME"))
-	name := ""
-	if len(p.Argv) > 0 {
-		name = p.Argv[0]
-	}
-	cmd := exec.Command(name)
+	cmd := exec.Command(p.Argv[0])
 	cmd.Args, cmd.Env, cmd.Dir = p.Argv, env, dir
 	ownGroup(cmd)
 	return cmd

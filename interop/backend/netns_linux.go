@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -92,24 +91,6 @@ func (n *namespaces) Compliance(ctx context.Context, role string, p Program, log
 		return out.Client, out.Err
 	}
 	return out.Server, out.Err
-}
-
-// findPrograms replaces names of programs by their paths, so that a missing one is an error that says so.
-func findPrograms(programs ...*Program) error {
-	for _, p := range programs {
-		if len(p.Argv) == 0 {
-			return fmt.Errorf("%s: no program", p.Name)
-		}
-		path, err := exec.LookPath(p.Argv[0])
-		if err != nil {
-			return fmt.Errorf("%s: %w", p.Name, err)
-		}
-		if path, err = filepath.Abs(path); err != nil {
-			return err
-		}
-		p.Argv = append([]string{path}, p.Argv[1:]...)
-	}
-	return nil
 }
 
 // sandbox runs o in a sandbox until its end. When ctx ends the sandbox is told to end, and killed if it does not.
