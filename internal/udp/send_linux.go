@@ -100,7 +100,7 @@ func (w *sender) write(buf []byte, segment int, to netip.AddrPort, from netip.Ad
 	if segment <= 0 || segment >= len(buf) {
 		return w.result(w.single(buf), len(buf), to, from)
 	}
-	most := segment * min(maxSegments, max(1, maxPayload/segment))
+	most := segment * min(maxSegments, max(1, MaxTrainSize/segment))
 	for len(buf) > 0 {
 		n := min(most, len(buf))
 		if err := w.train(buf[:n], segment); err != nil {

@@ -10,9 +10,12 @@ import (
 	"time"
 )
 
+// MaxTrainSize is the most that one system call can send, as a train or as one datagram, in bytes: 65535 less 20 of
+// IPv4 and 8 of UDP header. It is the right size for a buffer in which trains are built.
+const MaxTrainSize = 65507
+
 const (
-	maxSegments = 64    // datagrams in one GSO send; Linux's UDP_MAX_SEGMENTS where it is smallest
-	maxPayload  = 65507 // bytes in one send, train or datagram: 65535 - IPv4 header 20 - UDP header 8
+	maxSegments = 64 // datagrams in one GSO send; Linux's UDP_MAX_SEGMENTS where it is smallest
 
 	// readBuffer is the size of one receive buffer in bytes. A train may hold 64 KiB, and whatever does not fit is
 	// thrown away by the kernel without a word but MSG_TRUNC, so smaller buffers look like loss.
@@ -42,7 +45,7 @@ type Conn interface {
 	LocalAddr() netip.AddrPort
 
 	// MaxSegments returns how many datagrams one system call of Write carries at once: 1 without GSO, else 64, of
-	// together at most 65507 bytes. It may fall to 1 when a Write finds that GSO does not work.
+	// together at most MaxTrainSize bytes. It may fall to 1 when a Write finds that GSO does not work.
 	MaxSegments() int
 
 	// SetReadDeadline bounds Read, also one that blocks already; the zero time is no bound.
