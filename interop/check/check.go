@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"runtime/debug"
 	"time"
 )
 
@@ -26,22 +27,28 @@ type Input struct {
 	Files     []string // names of the files that the client was asked to fetch
 }
 
-// Evidence is one observation: what a criterion saw, and where.
+// Evidence is one observation: what a criterion saw, and where. Evidence whose
+// Criterion starts with FactPrefix is a measurement and has no Expected.
 type Evidence struct {
 	Criterion string
-	Trace     string        // file name below Dir, "" if it is not about a trace
+	Trace     string        // file name below Input.Dir, "" if it is not about a trace
 	Packet    int           // frame number in that trace, 1-based; 0 = none
-	Time      time.Duration // since the start of the trace
+	Time      time.Duration // since the first frame of the trace
 	Observed  string
-	Expected  string // "" for a fact
+	Expected  string
 }
+
+// FactPrefix starts the Criterion of evidence that only informs.
+const FactPrefix = "fact: "
 
 // Verdict is the result of a run.
 type Verdict struct {
 	Result string // Succeeded, Failed or Unsupported
-	// Reason is one sentence: the first criterion that did not hold, or for a
-	// succeeded run how many did.
-	Reason   string
+	// Reason is one sentence without a stop: the first criterion that did not
+	// hold, or how many held.
+	Reason string
+	// Evidence of a failed run is of the criteria that did not hold, the first
+	// one first; of a succeeded run of all of them, and then facts.
 	Evidence []Evidence
 }
 
@@ -50,6 +57,54 @@ type Verdict struct {
 // client/keys.log and server/keys.log, and the files. It never panics; a trace
 // or directory that cannot be read is a failed verdict that says so. Safe for
 // concurrent use.
-func Judge(in Input) Verdict {
-	return Verdict{Result: Failed, Reason: fmt.Sprintf("No criteria for test %q.", in.Test)}
+func Judge(in Input) (v Verdict) {
+	defer func() {
+		// The traces are made by strangers: our own mistake must not cost a whole matrix.
+		if p := recover(); p != nil {
+			v = Verdict{Result: Failed, Reason: fmt.Sprintf("BUG: the check itself broke: %v", p), Evidence: []Evidence{{
+				Criterion: "the check works", Observed: string(debug.Stack()), Expected: "a verdict",
+			}}}
+		}
+	}()
+	if in.Profile != "" && in.Profile != Compat {
+		return Verdict{Result: Failed, Reason: fmt.Sprintf("unknown profile %q, want %q", in.Profile, Compat)}
+	}
+	c, ok := cases[in.Test]
+	if !ok {
+		return Verdict{Result: Failed, Reason: fmt.Sprintf("no criteria for test %q, known are: %s", in.Test, knownTests())}
+	}
+	r := newRun(in)
+	if c.needKeys && r.keyLog == nil {
+		return Verdict{Result: Unsupported, Reason: "no valid key log, and this test cannot be judged without one", Evidence: []Evidence{{
+			Criterion: "a key log exists", Observed: r.keyLogNote, Expected: "client/keys.log or server/keys.log with a line " + keyLogMark,
+		}}}
+	}
+	return r.judge(c)
+}
+
+func (r *run) judge(c testCase) Verdict {
+	var held, broken []Evidence
+	var reason string
+	for _, k := range c.criteria {
+		f := k.check(r)
+		e := Evidence{
+			Criterion: k.name, Trace: f.trace, Packet: f.frame, Time: f.at, Observed: f.observed, Expected: k.want,
+		}
+		if f.ok {
+			held = append(held, e)
+			continue
+		}
+		if reason == "" {
+			reason = fmt.Sprintf("%s: %s, want %s", k.name, f.observed, k.want)
+		}
+		broken = append(broken, e)
+	}
+	if len(broken) > 0 {
+		return Verdict{Result: Failed, Reason: reason, Evidence: broken}
+	}
+	return Verdict{
+		Result:   Succeeded,
+		Reason:   fmt.Sprintf("all %d criteria of %s hold", len(c.criteria), r.in.Test),
+		Evidence: append(held, r.facts()...),
+	}
 }
