@@ -93,7 +93,8 @@ func (k TokenKey) Open(token []byte, from netip.AddrPort, now time.Time, lifetim
 	if age := now.Sub(t.Time); age > lifetime || age < -time.Second {
 		return nil, ErrTokenExpired
 	}
-	if t.Addr.Addr() != from.Addr().Unmap() || t.Kind == TokenRetry && t.Addr.Port() != from.Port() {
+	// The zone of a link-local address is our name for an interface, not the client's.
+	if t.Addr.Addr() != from.Addr().Unmap().WithZone("") || t.Kind == TokenRetry && t.Addr.Port() != from.Port() {
 		return nil, ErrTokenAddress
 	}
 	return t, nil
