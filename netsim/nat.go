@@ -114,16 +114,18 @@ func (n *nat) rebind() {
 	}
 }
 
-// maxPortDraws bounds the search for an unused port; after it, ports may be used twice.
-const maxPortDraws = 1000
+// maxPortDraws bounds the search for a port that was never used; when they run out, old ones come back.
+const maxPortDraws = 32
 
-func (n *nat) drawPort() uint16 {
-	var port uint16
+func (n *nat) drawPort() (port uint16) {
 	for range maxPortDraws {
 		port = uint16(1 + below(65535, n.draw(forNATPort)))
 		if _, used := n.owner[port]; !used {
-			break
+			return port
 		}
+	}
+	for port == 0 || n.owner[port] != 0 { // ends: maxMappings is less than there are ports
+		port++
 	}
 	return port
 }
