@@ -29,6 +29,9 @@ type ECNCounts struct{ ECT0, ECT1, CE uint64 }
 type Config struct {
 	Client      bool
 	MaxAckDelay time.Duration // the peer's max_ack_delay; 0 = 25 ms until SetMaxAckDelay
+	// Forget, if set, is told of a packet that was not in flight and is dropped from memory without a fate, so that its content can be
+	// released: a peer need not acknowledge packets that carry nothing but ACK frames. It must not call back into the Detector.
+	Forget func(p *Sent)
 }
 
 // Detector keeps the packets sent in all spaces of one connection, finds out which arrived and which are lost, and says when to probe
@@ -133,7 +136,7 @@ func (d *Detector) SkipNumber(space SpaceID) {
 	s := &d.spaces[space]
 	s.skips[s.skipped%maxSkips] = s.sent.next
 	s.skipped++
-	s.sent.push(Sent{Flags: skipped, Path: noPath})
+	s.sent.push(Sent{Flags: skipped, Path: noPath}, d.cfg.Forget)
 }
 
 // LargestAcked returns the largest number the peer has acknowledged in the space; packet numbers are encoded relative to it.
@@ -147,8 +150,8 @@ func (d *Detector) CanTrack(space SpaceID) bool { return d.spaces[space].sent.sp
 // ElicitingInFlight reports whether an ack-eliciting packet of the space is outstanding.
 func (d *Detector) ElicitingInFlight(space SpaceID) bool { return d.spaces[space].eliciting > 0 }
 
-// OnSent records a packet. pn must be NextNumber(space); p.At is set here. Packets that are not ack-eliciting may be forgotten without a fate,
-// so their content must hold nothing that has to be released.
+// OnSent records a packet. pn must be NextNumber(space); p.At is set here. Packets that are not in flight
+// may be forgotten without a fate, see Config.Forget.
 func (d *Detector) OnSent(now hook.Instant, space SpaceID, pn uint64, p Sent) {
 	s := &d.spaces[space]
 	path := d.PathByID(p.Path)
@@ -173,7 +176,7 @@ func (d *Detector) OnSent(now hook.Instant, space SpaceID, pn uint64, p Sent) {
 	if p.Flags&MTUProbe != 0 {
 		path.MTU.onSent(int(p.Size))
 	}
-	s.sent.push(p)
+	s.sent.push(p, d.cfg.Forget)
 }
 
 // OnAck takes the ranges of an ACK frame, the highest first, disjoint. ackDelay is the frame's delay, already scaled; ecn is nil if the frame has

@@ -20,10 +20,10 @@ func (r *ring) at(pn uint64) *Sent { return &r.buf[pn&uint64(len(r.buf)-1)] }
 // span returns how many numbers the ring covers.
 func (r *ring) span() uint64 { return r.next - r.base }
 
-// push appends an entry for the next number.
-func (r *ring) push(p Sent) {
+// push appends an entry for the next number. forget, if not nil, is told what a crowded ring drops.
+func (r *ring) push(p Sent, forget func(*Sent)) {
 	if r.span() == uint64(len(r.buf)) {
-		r.makeRoom()
+		r.makeRoom(forget)
 	}
 	r.next++
 	*r.at(r.next - 1) = p
@@ -31,10 +31,10 @@ func (r *ring) push(p Sent) {
 }
 
 // makeRoom forgets old acknowledgments of ours, or doubles the ring.
-func (r *ring) makeRoom() {
+func (r *ring) makeRoom(forget func(*Sent)) {
 	if r.span() >= maxOwnAcks {
 		// A peer that only sends need never acknowledge our ACK frames, so they must not pile up here.
-		r.forgetAcks()
+		r.forgetAcks(forget)
 	}
 	if r.span() == uint64(len(r.buf)) {
 		r.resize(max(minRing, 2*len(r.buf)))
@@ -42,9 +42,11 @@ func (r *ring) makeRoom() {
 }
 
 // forgetAcks advances base over packets that elicit no acknowledgment and are not in flight.
-func (r *ring) forgetAcks() {
-	for r.base < r.next && r.at(r.base).Flags&InFlight == 0 {
-		r.base++
+func (r *ring) forgetAcks(forget func(*Sent)) {
+	for ; r.base < r.next && r.at(r.base).Flags&InFlight == 0; r.base++ {
+		if e := r.at(r.base); forget != nil && e.Flags&outstanding != 0 {
+			forget(e)
+		}
 	}
 }
 
@@ -66,7 +68,7 @@ func (r *ring) rest() {
 	r.peak = 0
 	if r.calm++; r.calm >= calmBefore {
 		r.calm = 0
-		r.buf = make([]Sent, len(r.buf)/4)
+		r.buf = make([]Sent, max(minRing, len(r.buf)/4))
 	}
 }
 
