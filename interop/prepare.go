@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,12 +53,19 @@ type prepared struct {
 	bin     string
 }
 
-// version says what runs: the installed package, or the command.
+// version says what runs: the installed package, this program, or the command.
 func (c *Command) version() string {
 	if c.Install != "" {
 		return c.Install
 	}
-	return filepath.Base(c.Run[0])
+	if c.Run[0] != "{self}" {
+		return strings.Join(c.Run, " ")
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "this program"
+	}
+	return info.Main.Path + "@" + info.Main.Version
 }
 
 // prepare installs the party's program and checks that it refuses a test case that does not exist. The error is the
