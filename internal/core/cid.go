@@ -1,0 +1,210 @@
+package core
+
+import (
+	"bytes"
+
+	"github.com/seed51309289/quiver/internal/wire"
+)
+
+const (
+	// LocalIDLen is the length of the connection IDs that Quiver chooses, in bytes.
+	LocalIDLen = 8
+	// maxLocalIDs bounds the IDs that we give the peer, whatever it would take.
+	maxLocalIDs = 4
+	// maxRemoteIDs is the active_connection_id_limit that we announce.
+	maxRemoteIDs = 4
+	// maxRetiring bounds the RETIRE_CONNECTION_ID frames that wait for their
+	// acknowledgment. limit: RFC 9000 §5.1.2.
+	maxRetiring = 2 * maxRemoteIDs
+)
+
+// localID is a connection ID that the peer may send to.
+type localID struct {
+	seq     uint64
+	id      ConnID
+	send    bool // NEW_CONNECTION_ID is to be sent
+	initial bool // a client's first destination ID: routes here, has no sequence number
+}
+
+// remoteID is a connection ID that we may send to.
+type remoteID struct {
+	seq      uint64
+	id       ConnID
+	token    [16]byte
+	hasToken bool
+}
+
+// connIDs are both sides' connection IDs (RFC 9000 §5.1). The IDs in use are
+// remote[0] and every local one.
+type connIDs struct {
+	local         []localID
+	nextLocal     uint64
+	remote        []remoteID
+	retirePriorTo uint64
+	retiring      []retiring
+	peerLimit     uint64 // how many the peer keeps
+}
+
+// retiring is a sequence number on its way to the peer in RETIRE_CONNECTION_ID.
+type retiring struct {
+	seq  uint64
+	send bool
+}
+
+func (s *connIDs) dcid() []byte { return s.remote[0].id.Bytes() }
+
+// firstLocal is the ID that the handshake packets carry as source.
+func (s *connIDs) firstLocal() []byte {
+	for i := range s.local {
+		if !s.local[i].initial {
+			return s.local[i].id.Bytes()
+		}
+	}
+	return nil
+}
+
+// newLocalID makes an ID and tells the driver to route it.
+func (c *Conn) newLocalID() (localID, error) {
+	var l localID
+	l.id.n = LocalIDLen
+	if err := c.random(l.id.b[:LocalIDLen]); err != nil {
+		return l, err
+	}
+	l.seq = c.ids.nextLocal
+	c.ids.nextLocal++
+	c.ids.local = append(c.ids.local, l)
+	c.events.push(Event{Kind: EventIDIssued, ID: l.id})
+	return l, nil
+}
+
+// issueLocalIDs fills up the peer's supply (RFC 9000 §5.1.1).
+func (c *Conn) issueLocalIDs() {
+	want := min(c.ids.peerLimit, maxLocalIDs)
+	have := uint64(0)
+	for i := range c.ids.local {
+		if !c.ids.local[i].initial {
+			have++
+		}
+	}
+	for ; have < want; have++ {
+		if _, err := c.newLocalID(); err != nil {
+			return
+		}
+		c.ids.local[len(c.ids.local)-1].send = true
+		c.control |= ctlNewIDs
+	}
+}
+
+// dropInitialID stops routing the client's first destination ID.
+func (c *Conn) dropInitialID() {
+	for i := range c.ids.local {
+		if c.ids.local[i].initial {
+			c.events.push(Event{Kind: EventIDRetired, ID: c.ids.local[i].id})
+			c.ids.local = append(c.ids.local[:i], c.ids.local[i+1:]...)
+			return
+		}
+	}
+}
+
+func (c *Conn) handleNewConnectionID(f *wire.Frame) error {
+	// RFC 9000 §19.15: not to an endpoint that is addressed by a zero-length ID.
+	if len(c.ids.dcid()) == 0 {
+		return violation(ProtocolViolation, f.Type, "connection ID %d for a peer with a zero-length ID", f.Sequence)
+	}
+	for i := range c.ids.remote {
+		r := &c.ids.remote[i]
+		sameSeq, sameID := r.seq == f.Sequence, bytes.Equal(r.id.Bytes(), f.ConnID)
+		// RFC 9000 §19.15: a sequence number names one ID, and an ID has one number.
+		if sameSeq != sameID || sameSeq && r.hasToken && r.token != f.ResetToken {
+			return violation(ProtocolViolation, f.Type, "connection ID %d does not match what was issued before", f.Sequence)
+		}
+		if sameSeq {
+			return nil
+		}
+	}
+	if f.Sequence < c.ids.retirePriorTo {
+		return c.retireRemote(f.Sequence)
+	}
+	if err := c.retireRemoteBelow(f); err != nil {
+		return err
+	}
+	// RFC 9000 §5.1.1: more active IDs than we announced to keep.
+	if len(c.ids.remote) > maxRemoteIDs {
+		return violation(ConnectionIDLimitError, f.Type, "got %d active connection IDs, want at most %d", len(c.ids.remote), maxRemoteIDs)
+	}
+	return nil
+}
+
+// retireRemoteBelow adds the new ID of f and obeys its retire_prior_to before
+// any of the old ones is used again (RFC 9000 §5.1.2).
+func (c *Conn) retireRemoteBelow(f *wire.Frame) error {
+	r := remoteID{seq: f.Sequence, id: MakeConnID(f.ConnID), token: f.ResetToken, hasToken: true}
+	c.ids.remote = append(c.ids.remote, r)
+	c.events.push(Event{Kind: EventResetToken, Token: r.token})
+	if f.RetirePriorTo <= c.ids.retirePriorTo {
+		return nil
+	}
+	c.ids.retirePriorTo = f.RetirePriorTo
+	kept := c.ids.remote[:0]
+	for _, r := range c.ids.remote {
+		if r.seq >= f.RetirePriorTo {
+			kept = append(kept, r)
+			continue
+		}
+		if r.hasToken {
+			c.events.push(Event{Kind: EventTokenGone, Token: r.token})
+		}
+		if err := c.retireRemote(r.seq); err != nil {
+			return err
+		}
+	}
+	c.ids.remote = kept
+	return nil
+}
+
+// retireRemote queues RETIRE_CONNECTION_ID.
+func (c *Conn) retireRemote(seq uint64) error {
+	for _, r := range c.ids.retiring {
+		if r.seq == seq {
+			return nil
+		}
+	}
+	// RFC 9000 §5.1.2: an endpoint SHOULD limit the IDs whose retirement is not acknowledged.
+	if len(c.ids.retiring) >= maxRetiring {
+		return violation(ConnectionIDLimitError, wire.FrameNewConnectionID, "%d retired connection IDs are not acknowledged", len(c.ids.retiring))
+	}
+	c.ids.retiring = append(c.ids.retiring, retiring{seq, true})
+	c.control |= ctlRetire
+	return nil
+}
+
+func (c *Conn) handleRetireConnectionID(f *wire.Frame, dcid []byte) error {
+	// RFC 9000 §19.16: a sequence number that was never issued.
+	if f.Sequence >= c.ids.nextLocal {
+		return violation(ProtocolViolation, f.Type, "retired connection ID %d, issued up to %d", f.Sequence, c.ids.nextLocal-1)
+	}
+	for i := range c.ids.local {
+		l := &c.ids.local[i]
+		if l.initial || l.seq != f.Sequence {
+			continue
+		}
+		// RFC 9000 §19.16: not the ID that the packet itself was sent to.
+		if bytes.Equal(l.id.Bytes(), dcid) {
+			return violation(ProtocolViolation, f.Type, "retired connection ID %d in a packet sent to it", f.Sequence)
+		}
+		c.events.push(Event{Kind: EventIDRetired, ID: l.id})
+		c.ids.local = append(c.ids.local[:i], c.ids.local[i+1:]...)
+		c.issueLocalIDs()
+		return nil
+	}
+	return nil
+}
+
+func (s *connIDs) forgetRetired(seq uint64) {
+	for i := range s.retiring {
+		if s.retiring[i].seq == seq {
+			s.retiring = append(s.retiring[:i], s.retiring[i+1:]...)
+			return
+		}
+	}
+}

@@ -1,0 +1,53 @@
+package core
+
+import (
+	"crypto/tls"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/seed51309289/quiver/hook"
+	"github.com/seed51309289/quiver/internal/crypt"
+	"github.com/seed51309289/quiver/internal/qlog"
+	"github.com/seed51309289/quiver/internal/wire"
+)
+
+// Config is what a connection must be told. Every field is required unless its
+// comment gives a meaning to zero; the quic package applies the defaults.
+type Config struct {
+	TLS      *tls.Config
+	Rand     io.Reader      // connection IDs, challenges: cryptographically secure
+	Versions []wire.Version // in order of preference; the first is what a client offers
+
+	IdleTimeout      time.Duration // 0 = none
+	HandshakeTimeout time.Duration
+	KeepAlive        time.Duration // 0 = none
+
+	StreamWindow, MaxStreamWindow uint64 // bytes: first receive window of a stream, and how far it grows
+	ConnWindow, MaxConnWindow     uint64 // bytes: the same for the connection
+	SendBuffer                    uint64 // bytes that a stream takes before the peer has acknowledged them
+	MaxStreamsBidi, MaxStreamsUni uint64 // streams that the peer may have open
+
+	Congestion func(mss int) hook.Congestion
+	AckPolicy  hook.AckPolicy // nil = the built-in one
+	MaxMTU     int            // bytes of UDP payload; 0 = no discovery beyond 1200
+	NoECN      bool
+
+	ResetKey *crypt.ResetKey // nil = no stateless reset tokens
+	Log      *qlog.Log       // nil = none
+}
+
+// Incoming is a new connection at a server, as Router found it.
+type Incoming struct {
+	Version wire.Version
+	DCID    ConnID // what the client's Initial was sent to
+	SCID    ConnID // the client's own
+	// OriginalDCID is DCID unless a Retry came before; then it is that of the
+	// first Initial, and RetrySCID is DCID.
+	OriginalDCID ConnID
+	RetrySCID    ConnID
+	Retried      bool
+	Validated    bool // a token proved the client's address (RFC 9000 §8.1)
+	Remote       netip.AddrPort
+	Local        netip.Addr
+}

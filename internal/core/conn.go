@@ -1,0 +1,258 @@
+package core
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/seed51309289/quiver/hook"
+	"github.com/seed51309289/quiver/internal/crypt"
+	"github.com/seed51309289/quiver/internal/qlog"
+	"github.com/seed51309289/quiver/internal/recovery"
+	"github.com/seed51309289/quiver/internal/wire"
+)
+
+// Conn is one QUIC connection. See the package comment for its contract.
+type Conn struct {
+	cfg     *Config
+	log     *qlog.Log
+	client  bool
+	epoch   time.Time
+	version wire.Version
+
+	spaces [recovery.NumSpaces]space
+	keys   appKeys
+	det    *recovery.Detector
+	path   path
+
+	ids        connIDs
+	odcid      ConnID // the client's first destination ID
+	retrySCID  ConnID // the ID that a Retry gave, if retried
+	retried    bool
+	retryToken []byte
+	heard      bool // a packet of the peer was authenticated
+	heardOther bool // a Retry or a Version Negotiation was obeyed
+
+	tls        tlsState
+	peer       wire.Params
+	haveParams bool
+	complete   bool // the TLS handshake is complete
+	confirmed  bool // RFC 9001 §4.1.2
+
+	streams streamTable
+	flow    connFlow
+	control control
+	pool    chunkPool
+	slab    frameSlab
+
+	idle    idleState
+	closing closeState
+	held    []heldPacket
+
+	events  eventQueue
+	paced   hook.Instant // when the pacer lets more bytes go; 0 = not held back
+	clock   hook.Instant // the instant of the call in progress, for logs
+	skipIn  int          // packets until a number is skipped
+	ranges  []recovery.Range
+	acks    []wire.AckRange
+	wranges []wire.AckRange
+}
+
+// control is the set of control frames of the connection that wait to be sent.
+type control uint16
+
+const (
+	ctlHandshakeDone control = 1 << iota
+	ctlMaxData
+	ctlMaxStreams
+	ctlStreamsBlocked
+	ctlDataBlocked
+	ctlNewIDs
+	ctlRetire
+	ctlPathResponse
+	ctlPing
+)
+
+// space is one packet number space (RFC 9000 §12.3) with its encryption level.
+type space struct {
+	recv      recovery.Received
+	read      *crypt.Keys // nil = not yet, or discarded
+	write     *crypt.Keys
+	discarded bool
+	out       sendBuffer // CRYPTO data
+	in        recvBuffer
+	probes    int // ack-eliciting packets that a PTO wants
+}
+
+// NewClient starts a connection from local to remote. The first Transmit gives
+// the ClientHello.
+func NewClient(now Time, cfg *Config, local netip.Addr, remote netip.AddrPort) (*Conn, error) {
+	c, err := newConn(now, cfg, true, local, remote)
+	if err != nil {
+		return nil, err
+	}
+	c.version = cfg.Versions[0]
+	c.odcid.n = initialIDLen
+	if err := c.random(c.odcid.b[:initialIDLen]); err != nil {
+		return nil, err
+	}
+	c.ids.remote = []remoteID{{id: c.odcid}}
+	if _, err := c.newLocalID(); err != nil {
+		return nil, err
+	}
+	c.installInitialKeys(c.odcid.Bytes())
+	c.path.validated = true // a client does not fear to amplify
+	c.log.ConnectionStarted(c.at(now), netip.AddrPortFrom(local, 0), remote, c.ids.firstLocal(), c.odcid.Bytes())
+	if err := c.startTLS(c.at(now)); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// initialIDLen is the length of a client's first destination ID, in bytes; at
+// least 8 (RFC 9000 §7.2).
+const initialIDLen = 8
+
+// NewServer accepts a connection that Router announced. Pass the datagram that
+// announced it to Receive; drop the Conn if Heard is false after that.
+func NewServer(now Time, cfg *Config, in *Incoming) (*Conn, error) {
+	c, err := newConn(now, cfg, false, in.Local, in.Remote)
+	if err != nil {
+		return nil, err
+	}
+	c.version = in.Version
+	c.odcid, c.retried, c.retrySCID = in.OriginalDCID, in.Retried, in.RetrySCID
+	c.ids.remote = []remoteID{{id: in.SCID}}
+	c.ids.local = []localID{{id: in.DCID, initial: true}}
+	c.events.push(Event{Kind: EventIDIssued, ID: in.DCID})
+	if _, err := c.newLocalID(); err != nil {
+		return nil, err
+	}
+	c.path.validated = in.Validated
+	c.installInitialKeys(in.DCID.Bytes())
+	c.log.ConnectionStarted(c.at(now), netip.AddrPortFrom(in.Local, 0), in.Remote, c.ids.firstLocal(), in.SCID.Bytes())
+	return c, nil
+}
+
+func newConn(now Time, cfg *Config, client bool, local netip.Addr, remote netip.AddrPort) (*Conn, error) {
+	if len(cfg.Versions) == 0 {
+		return nil, fmt.Errorf("no QUIC version configured")
+	}
+	c := &Conn{cfg: cfg, log: cfg.Log, client: client, epoch: now.Add(-1)}
+	c.path = path{local: local, remote: remote}
+	c.path.rec = recovery.NewPath(recovery.PathConfig{
+		Congestion: cfg.Congestion(wire.MinInitialDatagram),
+		NoECN:      cfg.NoECN,
+		MTU:        recovery.MTUConfig{Max: mtuMax(cfg.MaxMTU)},
+	})
+	c.det = recovery.NewDetector(recovery.Config{Client: client}, c.path.rec)
+	for i := range c.spaces {
+		c.spaces[i].recv.Init(recovery.SpaceID(i), maxAckDelay, cfg.AckPolicy)
+	}
+	c.streams.byID = make(map[uint64]*Stream)
+	c.streams.max = [2]uint64{cfg.MaxStreamsBidi, cfg.MaxStreamsUni}
+	c.streams.window = c.streams.max
+	c.flow.window, c.flow.max = cfg.ConnWindow, cfg.ConnWindow
+	c.ids.peerLimit = 2
+	c.peer = wire.DefaultParams()
+	c.skipIn = firstSkip
+	c.idle.start(c.at(now), cfg)
+	return c, nil
+}
+
+func mtuMax(configured int) int {
+	if configured <= wire.MinInitialDatagram {
+		return -1
+	}
+	return min(configured, maxDatagram)
+}
+
+// maxDatagram is the largest datagram we send: the length fields of frames
+// have two bytes.
+const maxDatagram = 16000
+
+// at turns the driver's time into the connection's; it is never 0.
+func (c *Conn) at(now Time) hook.Instant { return hook.Instant(now.Sub(c.epoch)) }
+
+// when is the reverse of at; 0 gives the zero Time.
+func (c *Conn) when(i hook.Instant) Time {
+	if i.IsZero() {
+		return Time{}
+	}
+	return c.epoch.Add(time.Duration(i))
+}
+
+func (c *Conn) random(p []byte) error {
+	if _, err := io.ReadFull(c.cfg.Rand, p); err != nil {
+		return fmt.Errorf("random source: %w", err)
+	}
+	return nil
+}
+
+func (c *Conn) installInitialKeys(dcid []byte) {
+	client, server := crypt.NewInitial(c.version, dcid)
+	s := &c.spaces[recovery.Initial]
+	if c.client {
+		s.write, s.read = client, server
+	} else {
+		s.write, s.read = server, client
+	}
+}
+
+// NextEvent returns the oldest piece of news, or false.
+func (c *Conn) NextEvent() (Event, bool) {
+	e, ok := c.events.pop()
+	if ok && e.Stream != nil {
+		switch e.Kind {
+		case EventReadable:
+			e.Stream.postedReadable = false
+		case EventWritable:
+			e.Stream.postedWritable = false
+		}
+	}
+	return e, ok
+}
+
+// Heard reports whether any packet of the peer was authenticated. A server's
+// Conn that heard nothing after its first datagram is to be dropped.
+func (c *Conn) Heard() bool { return c.heard }
+
+// Established reports whether the handshake is complete.
+func (c *Conn) Established() bool { return c.complete }
+
+// Handshaking reports whether TLS still has work to do, which may take long.
+func (c *Conn) Handshaking() bool { return !c.complete && c.closing.err == nil }
+
+// Err returns why the connection ended, or nil.
+func (c *Conn) Err() error { return c.closing.err }
+
+// Version returns the version in use.
+func (c *Conn) Version() wire.Version { return c.version }
+
+// Remote returns the peer's address.
+func (c *Conn) Remote() netip.AddrPort { return c.path.remote }
+
+// OriginalDCID returns the client's first destination ID, which names the
+// connection in logs.
+func (c *Conn) OriginalDCID() []byte { return c.odcid.Bytes() }
+
+// Stats is what a connection measured.
+type Stats struct {
+	SmoothedRTT, MinRTT, LatestRTT time.Duration
+	CongestionWindow, InFlight     int // bytes
+	MTU                            int // bytes of UDP payload
+	Congestion                     string
+}
+
+// Stats returns the present measurements.
+func (c *Conn) Stats() Stats {
+	r := &c.path.rec.RTT
+	return Stats{
+		SmoothedRTT: r.Smoothed(), MinRTT: r.Min(), LatestRTT: r.Latest(),
+		CongestionWindow: c.path.rec.Congestion().Window(),
+		InFlight:         c.path.rec.BytesInFlight(),
+		MTU:              c.path.rec.MTU.Current(),
+		Congestion:       c.path.rec.Congestion().Name(),
+	}
+}

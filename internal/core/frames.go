@@ -1,0 +1,181 @@
+package core
+
+import (
+	"errors"
+	"time"
+
+	"github.com/seed51309289/quiver/hook"
+	"github.com/seed51309289/quiver/internal/qlog"
+	"github.com/seed51309289/quiver/internal/recovery"
+	"github.com/seed51309289/quiver/internal/wire"
+)
+
+// maxAckRangesRead bounds the ranges that one received ACK frame may name; the
+// rest are the oldest. limit: work per packet.
+const maxAckRangesRead = 256
+
+// In which packets a frame may come: the "Pkts" column of RFC 9000 §12.4,
+// table 3. 0-RTT packets are not accepted yet.
+const (
+	inInitial   = 1 << recovery.Initial
+	inHandshake = 1 << recovery.Handshake
+	inApp       = 1 << recovery.AppData
+	inAll       = inInitial | inHandshake | inApp
+)
+
+var framePlaces = [...]uint8{
+	wire.FramePadding:         inAll,
+	wire.FramePing:            inAll,
+	wire.FrameAck:             inAll,
+	wire.FrameAckECN:          inAll,
+	wire.FrameCrypto:          inAll,
+	wire.FrameConnectionClose: inAll,
+	wire.FrameHandshakeDone:   inApp,
+}
+
+func mayCome(t wire.FrameType, id recovery.SpaceID) bool {
+	places := uint8(inApp)
+	if t < wire.FrameType(len(framePlaces)) && framePlaces[t] != 0 {
+		places = framePlaces[t]
+	}
+	return places&(1<<id) != 0
+}
+
+// handleFrames processes the frames of a packet in order. dcid is the ID that
+// the packet was sent to.
+func (c *Conn) handleFrames(now hook.Instant, id recovery.SpaceID, payload, dcid []byte) (eliciting bool, err error) {
+	var f wire.Frame
+	for len(payload) > 0 {
+		n, err := wire.Next(payload, &f)
+		if err != nil {
+			return eliciting, frameError(&f, err)
+		}
+		// RFC 9000 §12.4: a frame in a packet type that does not permit it.
+		if !mayCome(f.Type, id) {
+			return eliciting, violation(ProtocolViolation, f.Type, "%v in an %v packet", f.Type, id)
+		}
+		eliciting = eliciting || f.Type.AckEliciting()
+		if err := c.handleFrame(now, id, &f, dcid); err != nil {
+			return eliciting, err
+		}
+		if c.closing.state != stateOpen {
+			return eliciting, nil
+		}
+		payload = payload[n:]
+	}
+	return eliciting, nil
+}
+
+// frameError names the mistake; both kinds are FRAME_ENCODING_ERROR (RFC 9000 §12.4).
+func frameError(f *wire.Frame, err error) error {
+	if errors.Is(err, wire.ErrFrameType) {
+		return violation(FrameEncodingError, f.Type, "unknown frame type %#x", uint64(f.Type))
+	}
+	return violation(FrameEncodingError, f.Type, "malformed %v", f.Type)
+}
+
+func (c *Conn) handleFrame(now hook.Instant, id recovery.SpaceID, f *wire.Frame, dcid []byte) error {
+	if f.Type.IsStream() {
+		return c.handleStream(now, f)
+	}
+	switch f.Type {
+	case wire.FramePadding, wire.FramePing:
+	case wire.FrameAck, wire.FrameAckECN:
+		return c.handleAck(now, id, f)
+	case wire.FrameResetStream:
+		return c.handleResetStream(now, f)
+	case wire.FrameStopSending:
+		return c.handleStopSending(f)
+	case wire.FrameCrypto:
+		return c.handleCrypto(now, id, f)
+	case wire.FrameNewToken:
+		// RFC 9000 §19.7: clients never send it. A client may ignore it: tokens
+		// are for connections to come, which do not use them yet.
+		if !c.client {
+			return violation(ProtocolViolation, f.Type, "a client sent NEW_TOKEN")
+		}
+	case wire.FrameMaxData:
+		c.handleMaxData(f)
+	case wire.FrameMaxStreamData:
+		return c.handleMaxStreamData(f)
+	case wire.FrameMaxStreamsBidi, wire.FrameMaxStreamsUni:
+		c.handleMaxStreams(f)
+	case wire.FrameDataBlocked, wire.FrameStreamsBlockedBidi, wire.FrameStreamsBlockedUni:
+		// Windows grow by what the application reads, not by what the peer asks.
+	case wire.FrameStreamDataBlocked:
+		_, err := c.streamForReceive(f.StreamID, f.Type)
+		return err
+	case wire.FrameNewConnectionID:
+		return c.handleNewConnectionID(f)
+	case wire.FrameRetireConnectionID:
+		return c.handleRetireConnectionID(f, dcid)
+	case wire.FramePathChallenge:
+		c.handlePathChallenge(f)
+	case wire.FramePathResponse:
+		// RFC 9000 §8.2.3: a response to no challenge of ours is ignored.
+	case wire.FrameConnectionClose, wire.FrameApplicationClose:
+		c.handleClose(now, f)
+	case wire.FrameHandshakeDone:
+		return c.handleHandshakeDone(now)
+	}
+	return nil
+}
+
+// handleAck takes an ACK frame (RFC 9002 §A.7).
+func (c *Conn) handleAck(now hook.Instant, id recovery.SpaceID, f *wire.Frame) error {
+	c.acks = f.Ack.AppendRanges(c.acks[:0], maxAckRangesRead)
+	c.ranges = c.ranges[:0]
+	for _, r := range c.acks {
+		c.ranges = append(c.ranges, recovery.Range(r))
+	}
+	var ecn *recovery.ECNCounts
+	if f.Ack.ECN {
+		ecn = &recovery.ECNCounts{ECT0: f.Ack.ECT0, ECT1: f.Ack.ECT1, CE: f.Ack.CE}
+	}
+	mtu, eliciting := c.path.rec.MTU.Current(), c.path.rec.BytesInFlight()
+	_, err := c.det.OnAck(now, id, c.ranges, c.ackDelay(id, f.Ack.Delay), ecn, c)
+	if err != nil {
+		// RFC 9000 §13.1: an acknowledgment of a packet that was never sent.
+		return violation(ProtocolViolation, f.Type, "%v", err)
+	}
+	if id == recovery.Handshake && c.client {
+		c.det.SetPeerAddressValidated(true)
+	}
+	if id == recovery.AppData {
+		c.ackedNumber(f.Ack.Largest)
+	}
+	if size := c.path.rec.MTU.Current(); size != mtu {
+		c.log.MTUUpdated(now, mtu, size, false)
+	}
+	if eliciting != c.path.rec.BytesInFlight() {
+		c.paced = 0
+		c.logMetrics(now)
+	}
+	return nil
+}
+
+// ackDelay turns the field of an ACK into a duration. RFC 9002 §5.3: it is
+// ignored for Initial packets.
+func (c *Conn) ackDelay(id recovery.SpaceID, field uint64) time.Duration {
+	if id != recovery.AppData {
+		return 0
+	}
+	const most = 1 << 14 // ms, the bound of max_ack_delay
+	us := field << c.peer.AckDelayExponent
+	if us>>c.peer.AckDelayExponent != field || us > most*1000 {
+		return most * time.Millisecond
+	}
+	return time.Duration(us) * time.Microsecond
+}
+
+func (c *Conn) logMetrics(now hook.Instant) {
+	if c.log == nil {
+		return
+	}
+	p := c.path.rec
+	c.log.MetricsUpdated(now, qlog.Metrics{
+		MinRTT: p.RTT.Min(), SmoothedRTT: p.RTT.Smoothed(), LatestRTT: p.RTT.Latest(), RTTVar: p.RTT.Var(),
+		CongestionWindow: p.Window(), BytesInFlight: p.BytesInFlight(), SSThresh: -1,
+		PTOCount: c.det.PTOCount(), PacingRate: p.PacingRate(),
+	})
+}

@@ -1,0 +1,142 @@
+package core
+
+import (
+	"github.com/seed51309289/quiver/hook"
+	"github.com/seed51309289/quiver/internal/crypt"
+	"github.com/seed51309289/quiver/internal/recovery"
+	"github.com/seed51309289/quiver/internal/wire"
+)
+
+// appKeys are the 1-RTT keys over key updates (RFC 9001 §6). The current ones
+// are in the AppData space.
+type appKeys struct {
+	phase       bool        // the Key Phase bit of the current keys
+	number      uint64      // how many updates there were
+	next        *crypt.Keys // read keys of the next phase, derived ahead (RFC 9001 §6.3)
+	prev        *crypt.Keys // read keys of the last phase, for reordered packets
+	dropAt      hook.Instant
+	firstRead   uint64 // first packet number received in this phase
+	firstWrite  uint64 // first packet number sent in this phase
+	wrote, read bool   // firstWrite, firstRead are set
+	acked       bool   // a packet of this phase was acknowledged
+	sealed      uint64 // packets sent in this phase
+	failed      uint64 // packets that did not authenticate, in the life of the connection
+}
+
+// openShort unprotects and decrypts a 1-RTT packet in place, whatever its key
+// phase.
+func (c *Conn) openShort(now hook.Instant, pkt []byte, pnOffset int) (payload []byte, pn uint64, err error) {
+	s, k := &c.spaces[recovery.AppData], &c.keys
+	truncated, pnLen, ok := s.read.Unprotect(pkt, pnOffset)
+	if !ok {
+		return nil, 0, errShortPacket
+	}
+	pn = decodeNumber(&s.recv, truncated, pnLen)
+	if s.recv.Duplicate(pn) {
+		return nil, pn, errDuplicate
+	}
+	keys, updated := s.read, false
+	if phase := pkt[0]&wire.ShortKeyPhase != 0; phase != k.phase {
+		if k.prev != nil && (!k.read || pn < k.firstRead) {
+			keys = k.prev
+		} else {
+			keys, updated = c.nextReadKeys(), true
+		}
+	}
+	payload, err = keys.Open(pkt, pnOffset+pnLen, pn)
+	if err != nil {
+		return nil, pn, c.countForgery(err)
+	}
+	if updated {
+		if err := c.followKeyUpdate(now, pn); err != nil {
+			return nil, pn, err
+		}
+	} else if keys == s.read && (!k.read || pn < k.firstRead) {
+		k.firstRead, k.read = pn, true
+	}
+	return payload, pn, nil
+}
+
+func (c *Conn) nextReadKeys() *crypt.Keys {
+	if c.keys.next == nil {
+		c.keys.next = c.spaces[recovery.AppData].read.Next()
+	}
+	return c.keys.next
+}
+
+// countForgery obeys the integrity limit (RFC 9001 §6.6).
+func (c *Conn) countForgery(err error) error {
+	c.keys.failed++
+	if c.keys.failed >= c.spaces[recovery.AppData].read.IntegrityLimit() {
+		return violation(AEADLimitReached, 0, "%d packets did not authenticate", c.keys.failed)
+	}
+	return err
+}
+
+// followKeyUpdate is called for the first packet of a new phase (RFC 9001 §6.2).
+func (c *Conn) followKeyUpdate(now hook.Instant, pn uint64) error {
+	// RFC 9001 §6.1, §6.2: an update before our packets of this phase were
+	// acknowledged is an error of the peer.
+	if !c.complete || c.keys.prev != nil && !c.keys.wrote {
+		return violation(KeyUpdateError, 0, "key update before the last one was acknowledged")
+	}
+	c.switchKeys(now)
+	c.keys.firstRead, c.keys.read = pn, true
+	c.log.KeyUpdated(now, "1rtt", c.keys.number)
+	return nil
+}
+
+// switchKeys moves both directions to the next phase. RFC 9001 §6.5: the old
+// read keys stay for three PTOs.
+func (c *Conn) switchKeys(now hook.Instant) {
+	s, k := &c.spaces[recovery.AppData], &c.keys
+	next := c.nextReadKeys()
+	*k = appKeys{phase: !k.phase, number: k.number + 1, prev: s.read, dropAt: now.Add(3 * c.pto()), failed: k.failed}
+	s.read, s.write = next, s.write.Next()
+}
+
+// UpdateKeys begins a key update. It reports false while RFC 9001 §6.1 does
+// not allow one: before the handshake is confirmed, and until a packet of the
+// present phase was acknowledged.
+func (c *Conn) UpdateKeys(now Time) bool {
+	if !c.confirmed || !c.keys.acked || c.keys.prev != nil || c.closing.state != stateOpen {
+		return false
+	}
+	t := c.at(now)
+	c.switchKeys(t)
+	c.log.KeyUpdated(t, "1rtt", c.keys.number)
+	c.control |= ctlPing
+	return true
+}
+
+// countSealed updates the keys well before their confidentiality limit
+// (RFC 9001 §6.6), and closes the connection if that is not possible.
+func (c *Conn) countSealed(now hook.Instant, pn uint64) {
+	k := &c.keys
+	if !k.wrote {
+		k.firstWrite, k.wrote = pn, true
+	}
+	k.sealed++
+	limit := c.spaces[recovery.AppData].write.ConfidentialityLimit()
+	if k.sealed > limit/2 && c.confirmed && k.acked && k.prev == nil {
+		c.switchKeys(now)
+		c.log.KeyUpdated(now, "1rtt", c.keys.number)
+	}
+	if k.sealed >= limit {
+		c.abandon(now, violation(AEADLimitReached, 0, "%d packets were sent under one key", k.sealed))
+	}
+}
+
+// ackedNumber notes that the peer has packet numbers of the present phase.
+func (c *Conn) ackedNumber(largest uint64) {
+	if c.keys.wrote && largest >= c.keys.firstWrite {
+		c.keys.acked = true
+	}
+}
+
+func (c *Conn) tickKeys(now hook.Instant) {
+	if at := c.keys.dropAt; !at.IsZero() && now >= at {
+		c.keys.prev, c.keys.dropAt = nil, 0
+		c.log.KeyDiscarded(now, "1rtt", 0)
+	}
+}

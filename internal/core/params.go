@@ -1,0 +1,115 @@
+package core
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	"github.com/seed51309289/quiver/hook"
+	"github.com/seed51309289/quiver/internal/recovery"
+	"github.com/seed51309289/quiver/internal/wire"
+)
+
+const (
+	// maxAckDelay is how long we may hold an acknowledgment back.
+	maxAckDelay = 25 * time.Millisecond
+	// maxReceive is the largest UDP payload that we take.
+	maxReceive = 65527
+)
+
+// ownParams are the transport parameters that we announce (RFC 9000 §7.4).
+func (c *Conn) ownParams() *wire.Params {
+	p := wire.DefaultParams()
+	p.MaxIdleTimeout = c.cfg.IdleTimeout
+	p.MaxUDPPayload = maxReceive
+	p.MaxData = c.flow.max
+	p.MaxStreamLocal, p.MaxStreamRemote, p.MaxStreamUni = c.cfg.StreamWindow, c.cfg.StreamWindow, c.cfg.StreamWindow
+	p.MaxStreamsBidi, p.MaxStreamsUni = c.cfg.MaxStreamsBidi, c.cfg.MaxStreamsUni
+	p.MaxAckDelay = maxAckDelay
+	p.ActiveConnIDLimit = maxRemoteIDs
+	// A connection stays on the path that it began on, and says so.
+	p.DisableMigration = true
+	p.InitialSCID = bytes.Clone(c.ids.firstLocal())
+	if !c.client {
+		p.OriginalDCID = bytes.Clone(c.odcid.Bytes())
+		if c.retried {
+			p.RetrySCID = bytes.Clone(c.retrySCID.Bytes())
+		}
+		if c.cfg.ResetKey != nil {
+			token := c.cfg.ResetKey.Token(p.InitialSCID)
+			p.ResetToken = &token
+		}
+	}
+	var grease [1]byte
+	if c.random(grease[:]) == nil {
+		p.Grease = 31*uint64(grease[0]) + 27 // RFC 9000 §18.1
+	}
+	return &p
+}
+
+// handleParams checks and applies the peer's transport parameters.
+func (c *Conn) handleParams(now hook.Instant, b []byte) error {
+	p, err := wire.ParseParams(b, c.client)
+	if err != nil {
+		var pe *wire.ParamError
+		errors.As(err, &pe)
+		return violation(TransportParameterError, wire.FrameCrypto, "%s", pe.Error())
+	}
+	if err := c.authenticateIDs(p); err != nil {
+		return err
+	}
+	c.log.ParametersSet(now, "remote", p)
+	c.peer, c.haveParams = *p, true
+	c.flow.peerMax = p.MaxData
+	c.streams.peerMax = [2]uint64{p.MaxStreamsBidi, p.MaxStreamsUni}
+	c.ids.peerLimit = p.ActiveConnIDLimit
+	c.idle.negotiate(p.MaxIdleTimeout)
+	c.det.SetMaxAckDelay(p.MaxAckDelay)
+	c.path.rec.MTU.SetLimit(int(min(p.MaxUDPPayload, maxDatagram)))
+	if p.ResetToken != nil {
+		c.ids.remote[0].token, c.ids.remote[0].hasToken = *p.ResetToken, true
+		c.events.push(Event{Kind: EventResetToken, Token: *p.ResetToken})
+	}
+	return nil
+}
+
+// authenticateIDs compares the connection IDs of the handshake with those that
+// the peer says it used (RFC 9000 §7.3).
+func (c *Conn) authenticateIDs(p *wire.Params) error {
+	wrong := func(name string, got, want []byte) error {
+		if got != nil && bytes.Equal(got, want) {
+			return nil
+		}
+		if got == nil {
+			return violation(TransportParameterError, wire.FrameCrypto, "%s is missing", name)
+		}
+		return violation(TransportParameterError, wire.FrameCrypto, "%s is %x, want %x", name, got, want)
+	}
+	if err := wrong("initial_source_connection_id", p.InitialSCID, c.ids.remote[0].id.Bytes()); err != nil {
+		return err
+	}
+	if !c.client {
+		return nil
+	}
+	if err := wrong("original_destination_connection_id", p.OriginalDCID, c.odcid.Bytes()); err != nil {
+		return err
+	}
+	if c.retried {
+		return wrong("retry_source_connection_id", p.RetrySCID, c.retrySCID.Bytes())
+	}
+	if p.RetrySCID != nil {
+		return violation(TransportParameterError, wire.FrameCrypto, "retry_source_connection_id is %x, there was no Retry", p.RetrySCID)
+	}
+	return nil
+}
+
+// handleHandshakeDone confirms the handshake at a client (RFC 9000 §19.20).
+func (c *Conn) handleHandshakeDone(now hook.Instant) error {
+	if !c.client {
+		return violation(ProtocolViolation, wire.FrameHandshakeDone, "a client sent HANDSHAKE_DONE")
+	}
+	c.det.SetPeerAddressValidated(true)
+	c.discardSpace(now, recovery.Initial)
+	c.confirm(now)
+	return nil
+}

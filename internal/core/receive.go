@@ -1,0 +1,300 @@
+package core
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"errors"
+
+	"github.com/seed51309289/quiver/hook"
+	"github.com/seed51309289/quiver/internal/crypt"
+	"github.com/seed51309289/quiver/internal/qlog"
+	"github.com/seed51309289/quiver/internal/recovery"
+	"github.com/seed51309289/quiver/internal/wire"
+)
+
+const (
+	// maxHeldPackets and maxHeldBytes bound the packets that wait for keys
+	// (RFC 9001 §5.7).
+	maxHeldPackets = 32
+	maxHeldBytes   = 64 << 10
+)
+
+// Reasons to drop a packet; they are never errors of the connection.
+var (
+	errShortPacket = errors.New("too short for a sample")
+	errDuplicate   = errors.New("duplicate")
+	errNoKeys      = errors.New("no keys")
+)
+
+// heldPacket is a datagram's rest that came before its keys.
+type heldPacket struct {
+	data []byte
+	ecn  uint8
+}
+
+// Receive takes a datagram that Router or a token found to be this
+// connection's. It decrypts d.Data in place.
+func (c *Conn) Receive(now Time, d *Datagram) {
+	t := c.at(now)
+	switch {
+	case c.closing.state == stateClosing:
+		c.receiveClosing()
+		return
+	case c.closing.state != stateOpen:
+		return
+	case d.Remote != c.path.remote:
+		// RFC 9000 §9: we announced disable_active_migration, so packets from
+		// another address are dropped, without a stateless reset.
+		c.log.PacketDropped(t, wire.Packet1RTT, len(d.Data), "unknown_path")
+		return
+	}
+	if !c.path.validated {
+		c.path.received += uint64(len(d.Data))
+		c.det.SetAmplificationBlocked(false)
+	}
+	c.receiveDatagram(t, d.Data, d.ECN)
+	if len(c.held) > 0 && c.canRelease() {
+		held := c.held
+		c.held = nil
+		for _, h := range held {
+			c.receiveDatagram(t, h.data, h.ecn)
+		}
+	}
+}
+
+// receiveDatagram walks over the coalesced packets of a datagram (RFC 9000 §12.2).
+func (c *Conn) receiveDatagram(now hook.Instant, data []byte, ecn uint8) {
+	var first []byte
+	for len(data) > 0 && c.closing.state == stateOpen {
+		if !wire.IsLongHeader(data[0]) {
+			c.receiveShort(now, data, ecn)
+			return
+		}
+		var h wire.Header
+		if !wire.ParseLong(data, &h) {
+			c.log.PacketDropped(now, wire.PacketInitial, len(data), "header_parse_error")
+			return
+		}
+		// RFC 9000 §12.2: a coalesced packet for another ID is ignored.
+		if first == nil {
+			first = bytes.Clone(h.DCID)
+		}
+		if bytes.Equal(first, h.DCID) {
+			c.receiveLong(now, data[:h.Length], &h, ecn)
+		}
+		data = data[h.Length:]
+	}
+}
+
+func (c *Conn) receiveLong(now hook.Instant, pkt []byte, h *wire.Header, ecn uint8) {
+	id := recovery.Initial
+	switch h.Type {
+	case wire.PacketVersionNegotiation:
+		c.handleVersionNegotiation(now, pkt)
+		return
+	case wire.PacketRetry:
+		c.handleRetry(now, pkt, h)
+		return
+	case wire.Packet0RTT:
+		c.log.PacketDropped(now, h.Type, len(pkt), "key_unavailable")
+		return
+	case wire.PacketHandshake:
+		id = recovery.Handshake
+	}
+	if h.Version != c.version || !c.knownPeer(h) {
+		c.log.PacketDropped(now, h.Type, len(pkt), "header_mismatch")
+		return
+	}
+	s := &c.spaces[id]
+	if s.read == nil {
+		c.hold(now, h.Type, pkt, ecn, s.discarded)
+		return
+	}
+	// RFC 9000 §17.2.2: a token in an Initial of the server is an error; it is
+	// not authenticated yet, so the packet goes.
+	if c.client && h.Type == wire.PacketInitial && len(h.Token) > 0 {
+		c.log.PacketDropped(now, h.Type, len(pkt), "unexpected_token")
+		return
+	}
+	payload, pn, err := openLong(s, pkt, h.PNOffset)
+	if err != nil {
+		c.dropped(now, h.Type, len(pkt), err)
+		return
+	}
+	c.authenticatedLong(now, id, h)
+	info := qlog.PacketInfo{Type: h.Type, Number: pn, HasNumber: true, DCID: h.DCID, SCID: h.SCID, Token: h.Token, Version: h.Version, Size: len(pkt), ECN: ecn}
+	// RFC 9000 §17.2: reserved bits that are not zero.
+	c.process(now, id, &info, payload, pkt[0]&0x0c != 0)
+}
+
+// knownPeer checks the peer's source ID against the one it used first
+// (RFC 9000 §7.2). Before that, a client takes any.
+func (c *Conn) knownPeer(h *wire.Header) bool {
+	if c.client && !c.heard {
+		return true
+	}
+	return bytes.Equal(h.SCID, c.ids.remote[0].id.Bytes()) || c.complete
+}
+
+// authenticatedLong draws the conclusions from a long header that proved to be
+// the peer's.
+func (c *Conn) authenticatedLong(now hook.Instant, id recovery.SpaceID, h *wire.Header) {
+	if c.client && !c.heard {
+		// RFC 9000 §7.2: the server's choice replaces our first destination ID.
+		c.ids.remote[0].id = MakeConnID(h.SCID)
+	}
+	c.heard = true
+	if !c.client && id == recovery.Handshake {
+		// RFC 9000 §8.1: a Handshake packet proves the address; RFC 9001 §4.9.1:
+		// the Initial keys go.
+		c.validatePath()
+		c.discardSpace(now, recovery.Initial)
+	}
+}
+
+func openLong(s *space, pkt []byte, pnOffset int) (payload []byte, pn uint64, err error) {
+	truncated, pnLen, ok := s.read.Unprotect(pkt, pnOffset)
+	if !ok {
+		return nil, 0, errShortPacket
+	}
+	pn = decodeNumber(&s.recv, truncated, pnLen)
+	if s.recv.Duplicate(pn) {
+		return nil, pn, errDuplicate
+	}
+	payload, err = s.read.Open(pkt, pnOffset+pnLen, pn)
+	return payload, pn, err
+}
+
+func decodeNumber(r *recovery.Received, truncated uint64, pnLen int) uint64 {
+	largest := int64(-1)
+	if pn, ok := r.Largest(); ok {
+		largest = int64(pn)
+	}
+	return wire.DecodePacketNumber(largest, truncated, pnLen)
+}
+
+func (c *Conn) receiveShort(now hook.Instant, pkt []byte, ecn uint8) {
+	var h wire.Header
+	// RFC 9000 §17.3.1: a fixed bit of zero is not a packet of this version.
+	if !wire.ParseShort(pkt, LocalIDLen, &h) || pkt[0]&wire.ShortFixedBit == 0 {
+		c.log.PacketDropped(now, wire.Packet1RTT, len(pkt), "header_parse_error")
+		return
+	}
+	if c.spaces[recovery.AppData].read == nil {
+		c.hold(now, wire.Packet1RTT, pkt, ecn, false)
+		return
+	}
+	payload, pn, err := c.openShort(now, pkt, h.PNOffset)
+	if err != nil {
+		if errors.Is(err, crypt.ErrDecrypt) && c.isStatelessReset(pkt) {
+			c.resetByPeer(now)
+			return
+		}
+		c.dropped(now, wire.Packet1RTT, len(pkt), err)
+		return
+	}
+	info := qlog.PacketInfo{Type: wire.Packet1RTT, Number: pn, HasNumber: true, DCID: h.DCID, Size: len(pkt), ECN: ecn, KeyPhase: pkt[0]&wire.ShortKeyPhase != 0}
+	// RFC 9000 §17.3.1: reserved bits that are not zero.
+	c.process(now, recovery.AppData, &info, payload, pkt[0]&0x18 != 0)
+}
+
+// process handles an authenticated packet.
+func (c *Conn) process(now hook.Instant, id recovery.SpaceID, info *qlog.PacketInfo, payload []byte, reserved bool) {
+	c.idle.onReceive(now)
+	if c.log != nil {
+		c.log.PacketReceived(now, *info, payload)
+	}
+	if reserved {
+		c.fail(now, violation(ProtocolViolation, 0, "reserved bits of packet %d are set", info.Number))
+		return
+	}
+	// RFC 9000 §12.4: a packet without frames.
+	if len(payload) == 0 {
+		c.fail(now, violation(ProtocolViolation, 0, "packet %d has no frames", info.Number))
+		return
+	}
+	eliciting, err := c.handleFrames(now, id, payload, info.DCID)
+	if err != nil {
+		c.fail(now, err)
+		return
+	}
+	// handleFrames may have discarded the space.
+	if !c.spaces[id].discarded {
+		c.spaces[id].recv.Add(now, info.Number, eliciting, info.ECN)
+	}
+}
+
+// dropped records a packet that is not processed, or closes on a violation.
+func (c *Conn) dropped(now hook.Instant, t wire.PacketType, size int, err error) {
+	var local *LocalError
+	if errors.As(err, &local) {
+		c.fail(now, err)
+		return
+	}
+	if c.log == nil {
+		return
+	}
+	trigger := "decryption_failure"
+	if err == errDuplicate {
+		trigger = "duplicate"
+	}
+	c.log.PacketDropped(now, t, size, trigger)
+}
+
+// hold keeps a packet that came before its keys (RFC 9001 §5.7); gone says
+// that the keys were discarded already.
+func (c *Conn) hold(now hook.Instant, t wire.PacketType, pkt []byte, ecn uint8, gone bool) {
+	size := 0
+	for _, h := range c.held {
+		size += len(h.data)
+	}
+	if gone || len(c.held) >= maxHeldPackets || size+len(pkt) > maxHeldBytes {
+		c.log.PacketDropped(now, t, len(pkt), "key_unavailable")
+		return
+	}
+	c.log.PacketBuffered(now, t, len(pkt), "keys_unavailable")
+	c.held = append(c.held, heldPacket{bytes.Clone(pkt), ecn})
+}
+
+// canRelease reports whether keys came for packets that are held.
+func (c *Conn) canRelease() bool {
+	for _, h := range c.held {
+		id := recovery.Handshake
+		if !wire.IsLongHeader(h.data[0]) {
+			id = recovery.AppData
+		}
+		if c.spaces[id].read != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// isStatelessReset compares the end of a packet with the tokens of all IDs in
+// use, in constant time (RFC 9000 §10.3.1).
+func (c *Conn) isStatelessReset(pkt []byte) bool {
+	if len(pkt) < minStatelessReset {
+		return false
+	}
+	tail, found := pkt[len(pkt)-16:], 0
+	for i := range c.ids.remote {
+		if r := &c.ids.remote[i]; r.hasToken {
+			found |= subtle.ConstantTimeCompare(tail, r.token[:])
+		}
+	}
+	return found == 1
+}
+
+// minStatelessReset is the least size of a stateless reset, in bytes (RFC 9000 §10.3).
+const minStatelessReset = 21
+
+// ResetByPeer ends the connection because Router saw its stateless reset token.
+func (c *Conn) ResetByPeer(now Time) { c.resetByPeer(c.at(now)) }
+
+func (c *Conn) resetByPeer(now hook.Instant) {
+	if c.closing.state != stateOpen {
+		return
+	}
+	// RFC 9000 §10.3.1: the endpoint enters the draining period.
+	c.end(now, stateDraining, &StatelessResetError{}, "remote", nil)
+}

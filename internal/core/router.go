@@ -1,0 +1,273 @@
+package core
+
+import (
+	"encoding/binary"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/seed51309289/quiver/internal/crypt"
+	"github.com/seed51309289/quiver/internal/wire"
+)
+
+const (
+	// retryLifetime is how long a Retry token is valid (RFC 9000 §8.1.3: short).
+	retryLifetime = 10 * time.Second
+	// maxHalfOpen bounds the server connections whose handshake is not
+	// complete: beyond half of it new clients must prove their address with a
+	// Retry, beyond all of it their Initials are dropped. limit: RFC 9000 §21.3.
+	maxHalfOpen = 4096
+	// maxRepliesPerSecond bounds stateless resets and Version Negotiation
+	// packets. limit: RFC 9000 §10.3.3, §21.11.
+	maxRepliesPerSecond = 1000
+)
+
+// RouterConfig is what a Router must be told.
+type RouterConfig struct {
+	Accept   bool // new connections are welcome (a server)
+	Versions []wire.Version
+	Rand     io.Reader
+	ResetKey *crypt.ResetKey // nil = no stateless resets
+	TokenKey crypt.TokenKey
+	// Retry says whether a client at addr must prove its address first; nil = never.
+	Retry func(addr netip.AddrPort) bool
+}
+
+// RouteKind is what to do with a datagram.
+type RouteKind uint8
+
+// The answers of Route.
+const (
+	RouteDrop  RouteKind = iota
+	RouteConn            // it belongs to Conn
+	RouteNew             // it begins a connection: New
+	RouteReply           // send Reply back
+	RouteReset           // it is a stateless reset of Conn
+)
+
+// Route is where a datagram goes.
+type Route[C any] struct {
+	Kind  RouteKind
+	Conn  C
+	New   *Incoming
+	Reply []byte
+}
+
+// Router is the demultiplexer: it owns the table of connection IDs of one
+// socket and answers for connections that do not exist (RFC 9000 §5.2). C is
+// how the driver names a connection. Not safe for concurrent use.
+type Router[C any] struct {
+	cfg      RouterConfig
+	own      map[uint64]C   // IDs that we chose, all of LocalIDLen bytes
+	foreign  map[ConnID]C   // first destination IDs of clients
+	resets   map[[16]byte]C // stateless reset tokens of peers
+	halfOpen int
+	replies  int
+	second   time.Time // when replies was last reset to zero
+}
+
+// NewRouter returns an empty Router.
+func NewRouter[C any](cfg RouterConfig) *Router[C] {
+	return &Router[C]{cfg: cfg, own: make(map[uint64]C), foreign: make(map[ConnID]C), resets: make(map[[16]byte]C)}
+}
+
+// Add routes an ID to a connection.
+func (r *Router[C]) Add(id ConnID, conn C) {
+	if id.Len() == LocalIDLen {
+		r.own[binary.BigEndian.Uint64(id.Bytes())] = conn
+		return
+	}
+	r.foreign[id] = conn
+}
+
+// Remove stops routing an ID.
+func (r *Router[C]) Remove(id ConnID) {
+	if id.Len() == LocalIDLen {
+		delete(r.own, binary.BigEndian.Uint64(id.Bytes()))
+		return
+	}
+	delete(r.foreign, id)
+}
+
+// AddReset lets a stateless reset with token reach conn.
+func (r *Router[C]) AddReset(token [16]byte, conn C) { r.resets[token] = conn }
+
+// RemoveReset forgets a token.
+func (r *Router[C]) RemoveReset(token [16]byte) { delete(r.resets, token) }
+
+// HalfOpen counts the server's connections under way: n is +1 when one begins,
+// -1 when its handshake completes or fails.
+func (r *Router[C]) HalfOpen(n int) { r.halfOpen += n }
+
+// Accept changes whether new connections are welcome.
+func (r *Router[C]) Accept(yes bool) { r.cfg.Accept = yes }
+
+// Len returns the number of IDs in the table.
+func (r *Router[C]) Len() int { return len(r.own) + len(r.foreign) }
+
+// Route decides about the datagram d, which arrived at now. A train of
+// datagrams of one peer with one destination ID needs one call.
+func (r *Router[C]) Route(now time.Time, d *Datagram) Route[C] {
+	if len(d.Data) == 0 {
+		return Route[C]{}
+	}
+	if !wire.IsLongHeader(d.Data[0]) {
+		return r.routeShort(now, d)
+	}
+	inv, ok := wire.ParseInvariant(d.Data)
+	if !ok {
+		return Route[C]{}
+	}
+	if conn, ok := r.lookup(inv.DCID); ok {
+		return Route[C]{Kind: RouteConn, Conn: conn}
+	}
+	if !r.cfg.Accept || inv.Version == wire.VersionNegotiation {
+		return Route[C]{}
+	}
+	if !r.speaks(inv.Version) {
+		return r.negotiateVersion(now, d, &inv)
+	}
+	return r.routeInitial(now, d)
+}
+
+func (r *Router[C]) lookup(id []byte) (conn C, ok bool) {
+	if len(id) == LocalIDLen {
+		conn, ok = r.own[binary.BigEndian.Uint64(id)]
+		return conn, ok
+	}
+	if len(r.foreign) == 0 || len(id) > wire.MaxConnIDLen {
+		return conn, false
+	}
+	conn, ok = r.foreign[MakeConnID(id)]
+	return conn, ok
+}
+
+func (r *Router[C]) speaks(v wire.Version) bool {
+	for _, ours := range r.cfg.Versions {
+		if ours == v {
+			return true
+		}
+	}
+	return false
+}
+
+// routeShort handles a packet that belongs to no handshake.
+func (r *Router[C]) routeShort(now time.Time, d *Datagram) Route[C] {
+	if len(d.Data) > LocalIDLen {
+		if conn, ok := r.lookup(d.Data[1 : 1+LocalIDLen]); ok {
+			return Route[C]{Kind: RouteConn, Conn: conn}
+		}
+	}
+	if len(d.Data) >= minStatelessReset {
+		if conn, ok := r.resets[[16]byte(d.Data[len(d.Data)-16:])]; ok {
+			return Route[C]{Kind: RouteReset, Conn: conn}
+		}
+	}
+	return r.statelessReset(now, d)
+}
+
+// statelessReset tells a peer that its connection is gone (RFC 9000 §10.3). It
+// is one byte smaller than what it answers, so that two endpoints that reset
+// each other stop, and never larger than a packet that needs no more.
+func (r *Router[C]) statelessReset(now time.Time, d *Datagram) Route[C] {
+	const most = 43 // bytes: RFC 9000 §10.3 asks for as much to look like any packet
+	size := min(len(d.Data)-1, most)
+	if r.cfg.ResetKey == nil || size < minStatelessReset || !r.mayReply(now) {
+		return Route[C]{}
+	}
+	reply := make([]byte, size)
+	if _, err := io.ReadFull(r.cfg.Rand, reply); err != nil {
+		return Route[C]{}
+	}
+	reply[0] = reply[0]&0x3f | wire.ShortFixedBit
+	token := r.cfg.ResetKey.Token(d.Data[1 : 1+LocalIDLen])
+	copy(reply[size-16:], token[:])
+	return Route[C]{Kind: RouteReply, Reply: reply}
+}
+
+// negotiateVersion answers a version that we do not speak (RFC 9000 §5.2.2,
+// §6.1), unless the datagram is too small to begin a connection.
+func (r *Router[C]) negotiateVersion(now time.Time, d *Datagram, inv *wire.Invariant) Route[C] {
+	if len(d.Data) < wire.MinInitialDatagram || !r.mayReply(now) {
+		return Route[C]{}
+	}
+	var random [2]byte
+	if _, err := io.ReadFull(r.cfg.Rand, random[:]); err != nil {
+		return Route[C]{}
+	}
+	// RFC 9000 §6.3: a reserved version keeps peers from relying on the list.
+	grease := wire.Version(0x0a0a0a0a | uint32(random[1])<<28&0xf0000000 | uint32(random[1])&0xf0)
+	versions := append([]wire.Version{grease}, r.cfg.Versions...)
+	return Route[C]{Kind: RouteReply, Reply: wire.AppendVersionNegotiation(nil, random[0], inv.DCID, inv.SCID, versions)}
+}
+
+// mayReply bounds the packets that are sent for no connection.
+func (r *Router[C]) mayReply(now time.Time) bool {
+	if now.Sub(r.second) >= time.Second {
+		r.second, r.replies = now, 0
+	}
+	r.replies++
+	return r.replies <= maxRepliesPerSecond
+}
+
+// routeInitial begins a connection, or asks the client for a proof of its
+// address first.
+func (r *Router[C]) routeInitial(now time.Time, d *Datagram) Route[C] {
+	var h wire.Header
+	// RFC 9000 §14.1: smaller datagrams are discarded. §7.2: the first
+	// destination ID has at least 8 bytes.
+	if len(d.Data) < wire.MinInitialDatagram || !wire.ParseLong(d.Data, &h) ||
+		h.Type != wire.PacketInitial || len(h.DCID) < initialIDLen || r.halfOpen >= maxHalfOpen {
+		return Route[C]{}
+	}
+	in := &Incoming{
+		Version: h.Version, DCID: MakeConnID(h.DCID), SCID: MakeConnID(h.SCID),
+		OriginalDCID: MakeConnID(h.DCID), Remote: d.Remote, Local: d.Local,
+	}
+	if len(h.Token) > 0 {
+		if reply, done := r.useToken(now, in, &h); done {
+			return reply
+		}
+	}
+	mustRetry := r.halfOpen >= maxHalfOpen/2 || r.cfg.Retry != nil && r.cfg.Retry(d.Remote)
+	if mustRetry && !in.Validated {
+		return r.retry(now, in)
+	}
+	return Route[C]{Kind: RouteNew, New: in}
+}
+
+// useToken looks at an Initial's token. done means that the answer is final.
+func (r *Router[C]) useToken(now time.Time, in *Incoming, h *wire.Header) (_ Route[C], done bool) {
+	t, err := r.cfg.TokenKey.Open(h.Token, in.Remote, now, retryLifetime)
+	if err != nil || t.Kind != crypt.TokenRetry {
+		// RFC 9000 §8.1.3: a token that is not ours, or of another server
+		// before, counts as none.
+		return Route[C]{}, false
+	}
+	// RFC 9000 §8.1.2: the token of a Retry comes to the ID that it gave.
+	if MakeConnID(t.RetrySCID) != in.DCID {
+		return Route[C]{}, true
+	}
+	in.Validated, in.Retried = true, true
+	in.OriginalDCID, in.RetrySCID = MakeConnID(t.OriginalDCID), in.DCID
+	return Route[C]{}, false
+}
+
+// retry answers an Initial with a Retry packet (RFC 9000 §17.2.5).
+func (r *Router[C]) retry(now time.Time, in *Incoming) Route[C] {
+	var random [LocalIDLen + 1]byte
+	if _, err := io.ReadFull(r.cfg.Rand, random[:]); err != nil {
+		return Route[C]{}
+	}
+	scid := random[:LocalIDLen]
+	token, err := r.cfg.TokenKey.Seal(r.cfg.Rand, &crypt.Token{
+		Kind: crypt.TokenRetry, Addr: in.Remote, Time: now,
+		OriginalDCID: in.DCID.Bytes(), RetrySCID: scid,
+	})
+	if err != nil {
+		return Route[C]{}
+	}
+	reply := wire.AppendRetry(nil, in.Version, random[LocalIDLen], in.SCID.Bytes(), scid, token)
+	tag := crypt.RetryTag(in.Version, reply, in.DCID.Bytes())
+	return Route[C]{Kind: RouteReply, Reply: append(reply, tag[:]...)}
+}

@@ -1,0 +1,339 @@
+package core
+
+import (
+	"io"
+
+	"github.com/seed51309289/quiver/hook"
+	"github.com/seed51309289/quiver/internal/wire"
+)
+
+// Stream is one stream of a connection. Its methods that need the connection
+// are on Conn; a Stream is a handle and holds state only.
+type Stream struct {
+	// User is the driver's: what it keeps beside the stream.
+	User any
+
+	id     uint64
+	send   sendHalf
+	recv   recvHalf
+	hasOut bool // we send on it
+	hasIn  bool // the peer sends on it
+	gone   bool // forgotten by the connection
+
+	queuedNew, queuedLost, queuedCtl bool // in these queues of the connection
+	postedReadable, postedWritable   bool
+}
+
+// sendHalf is the sending side of a stream (RFC 9000 §3.1).
+type sendHalf struct {
+	buf        sendBuffer
+	max        uint64 // the peer's flow control limit, bytes
+	fin        bool   // the application ended the stream at buf.end()
+	finSent    bool
+	finLost    bool
+	finAcked   bool
+	reset      bool // the application, or the peer's STOP_SENDING, gave it up
+	resetCode  uint64
+	resetSend  bool // RESET_STREAM is to be sent
+	resetAcked bool
+	stopped    *StreamError // why writes fail
+	blockedAt  uint64       // limit that STREAM_DATA_BLOCKED reported, plus one
+	blocked    bool         // STREAM_DATA_BLOCKED is to be sent
+	wantRoom   bool         // a write was cut short
+}
+
+// recvHalf is the receiving side of a stream (RFC 9000 §3.2).
+type recvHalf struct {
+	buf        recvBuffer
+	max        uint64 // the limit that we announced, bytes
+	window     uint64 // how far ahead of the reader it goes
+	highest    uint64 // end of the highest byte received
+	final      uint64 // final size, valid if hasFinal
+	hasFinal   bool
+	reset      *StreamError // the peer reset the stream
+	stop       bool         // we gave up reading
+	stopCode   uint64
+	stopSend   bool // STOP_SENDING is to be sent
+	maxSend    bool // MAX_STREAM_DATA is to be sent
+	delivered  bool // the application has seen the end
+	lastUpdate hook.Instant
+}
+
+// ID returns the stream's ID (RFC 9000 §2.1).
+func (s *Stream) ID() uint64 { return s.id }
+
+// CanSend and CanReceive tell which directions the stream has for us.
+func (s *Stream) CanSend() bool { return s.hasOut }
+
+// CanReceive reports whether the peer sends on the stream.
+func (s *Stream) CanReceive() bool { return s.hasIn }
+
+// sendDone reports whether nothing of the sending side can matter any more.
+func (s *Stream) sendDone() bool {
+	if !s.hasOut {
+		return true
+	}
+	if s.send.reset {
+		return s.send.resetAcked
+	}
+	return s.send.finAcked && s.send.buf.allAcked()
+}
+
+func (s *Stream) recvDone() bool {
+	if !s.hasIn {
+		return true
+	}
+	if s.recv.stop {
+		return s.recv.hasFinal
+	}
+	return s.recv.delivered
+}
+
+// Read moves received bytes to p. n == 0 with a nil error means that there is
+// nothing to read now: EventReadable will tell. At the end of the stream the
+// error is io.EOF; a reset by the peer is a *StreamError.
+func (c *Conn) Read(now Time, s *Stream, p []byte) (n int, err error) {
+	r := &s.recv
+	switch {
+	case r.stop:
+		return 0, &StreamError{Stream: s.id, Code: r.stopCode}
+	case r.reset != nil:
+		c.finishRead(s)
+		return 0, r.reset
+	}
+	n = r.buf.read(&c.pool, p)
+	if n > 0 {
+		c.consumed(c.at(now), s, uint64(n))
+	}
+	if r.hasFinal && r.buf.data.base == r.final {
+		c.finishRead(s)
+		if n == 0 {
+			err = io.EOF
+		}
+	}
+	if n == 0 && err == nil && c.closing.err != nil {
+		err = c.closing.err
+	}
+	return n, err
+}
+
+// Readable reports how many bytes Read would return, and whether it would
+// return an error instead of waiting.
+func (c *Conn) Readable(s *Stream) (n int, ready bool) {
+	r := &s.recv
+	n = int(r.buf.readable())
+	return n, n > 0 || r.stop || r.reset != nil || r.hasFinal && r.buf.data.base == r.final || c.closing.err != nil
+}
+
+func (c *Conn) finishRead(s *Stream) {
+	if !s.recv.delivered {
+		s.recv.delivered = true
+		c.maybeForget(s)
+	}
+}
+
+// Write takes up to len(p) bytes of p into the stream's buffer, copying them.
+// n < len(p) with a nil error means that the buffer is full: EventWritable
+// will tell when there is room. After the peer's STOP_SENDING or a Reset the
+// error is a *StreamError.
+func (c *Conn) Write(s *Stream, p []byte) (n int, err error) {
+	w := &s.send
+	switch {
+	case w.stopped != nil:
+		return 0, w.stopped
+	case c.closing.err != nil:
+		return 0, c.closing.err
+	case w.fin:
+		return 0, errWriteAfterFin
+	}
+	room := c.sendRoom(s)
+	n = len(p)
+	if uint64(n) > room {
+		n, w.wantRoom = int(room), true
+	}
+	if n > 0 {
+		w.buf.write(&c.pool, p[:n])
+		c.queueSend(s)
+	}
+	return n, nil
+}
+
+var errWriteAfterFin = violation(InternalError, 0, "write after the end of the stream")
+
+func (c *Conn) sendRoom(s *Stream) uint64 {
+	used := s.send.buf.buffered()
+	if limit := c.sendBufferLimit(); used < limit {
+		return limit - used
+	}
+	return 0
+}
+
+// sendBufferLimit lets a stream hold two congestion windows: one in flight and
+// one ready to follow, so that the application never has to be faster than a
+// round trip.
+func (c *Conn) sendBufferLimit() uint64 {
+	return max(c.cfg.SendBuffer, min(2*uint64(c.path.rec.Congestion().Window()), maxSendBuffer))
+}
+
+// maxSendBuffer bounds what one stream keeps for retransmission, in bytes.
+const maxSendBuffer = 8 << 20
+
+// CloseWrite ends the stream after what was written.
+func (c *Conn) CloseWrite(s *Stream) {
+	if s.hasOut && !s.send.fin && !s.send.reset {
+		s.send.fin = true
+		c.queueSend(s)
+	}
+}
+
+// Reset gives up the sending side: what was not delivered is not sent again
+// (RFC 9000 §3.1). After the end was acknowledged it does nothing.
+func (c *Conn) Reset(s *Stream, code uint64) {
+	w := &s.send
+	if !s.hasOut || w.reset || w.finAcked && w.buf.allAcked() {
+		return
+	}
+	c.resetSend(s, code)
+	w.stopped = &StreamError{Stream: s.id, Code: code}
+}
+
+func (c *Conn) resetSend(s *Stream, code uint64) {
+	w := &s.send
+	w.reset, w.resetCode, w.resetSend = true, code, true
+	w.buf.lost = nil
+	c.queueControl(s)
+}
+
+// Stop gives up the receiving side and asks the peer to stop (RFC 9000 §3.5).
+// What was received and not read is dropped.
+func (c *Conn) Stop(now Time, s *Stream, code uint64) {
+	r := &s.recv
+	if !s.hasIn || r.stop || r.delivered {
+		return
+	}
+	r.stop, r.stopCode = true, code
+	c.dropReceived(c.at(now), s)
+	if !r.hasFinal {
+		r.stopSend = true
+		c.queueControl(s)
+	}
+	c.maybeForget(s)
+}
+
+// dropReceived frees the receive buffer and gives its flow control credit back.
+func (c *Conn) dropReceived(now hook.Instant, s *Stream) {
+	end := s.recv.highest
+	if unread := end - s.recv.buf.data.base; unread > 0 {
+		c.consumeConn(now, unread)
+	}
+	s.recv.buf.data.end = max(s.recv.buf.data.end, end)
+	s.recv.buf.drop(&c.pool)
+}
+
+// handleStream takes a STREAM frame (RFC 9000 §19.8).
+func (c *Conn) handleStream(now hook.Instant, f *wire.Frame) error {
+	s, err := c.streamForReceive(f.StreamID, f.Type)
+	if s == nil || err != nil {
+		return err
+	}
+	r, end := &s.recv, f.Offset+uint64(len(f.Data))
+	if err := c.growReceive(now, s, end, f.Fin, f.Type); err != nil {
+		return err
+	}
+	if r.reset != nil || r.stop {
+		c.maybeForget(s)
+		return nil
+	}
+	before := r.buf.readable()
+	if !r.buf.add(&c.pool, f.Offset, f.Data) {
+		return violation(InternalError, f.Type, "stream %d lies in more than %d pieces", s.id, maxGaps)
+	}
+	if after := r.buf.readable(); after > before || r.hasFinal && r.buf.data.base+after == r.final {
+		c.postReadable(s)
+	}
+	return nil
+}
+
+// growReceive checks new stream bytes up to end against the final size and
+// both levels of flow control, and accounts for them.
+func (c *Conn) growReceive(now hook.Instant, s *Stream, end uint64, fin bool, t wire.FrameType) error {
+	r := &s.recv
+	// RFC 9000 §4.5: data beyond the final size, or another final size.
+	if r.hasFinal && (end > r.final || fin && end != r.final) {
+		return violation(FinalSizeError, t, "stream %d reaches %d, ended at %d", s.id, end, r.final)
+	}
+	if fin && end < r.highest {
+		return violation(FinalSizeError, t, "stream %d ended at %d, was %d", s.id, end, r.highest)
+	}
+	if end > r.highest {
+		// RFC 9000 §4.1: a receiver MUST close with FLOW_CONTROL_ERROR.
+		if end > r.max {
+			return violation(FlowControlError, t, "stream %d reaches %d, limit %d", s.id, end, r.max)
+		}
+		grown := end - r.highest
+		if c.flow.received+grown > c.flow.max {
+			return violation(FlowControlError, t, "connection reaches %d bytes, limit %d", c.flow.received+grown, c.flow.max)
+		}
+		c.flow.received += grown
+		r.highest = end
+		if r.stop || r.reset != nil {
+			c.consumeConn(now, grown)
+			r.buf.data.base, r.buf.data.end = end, end
+		}
+	}
+	if fin {
+		r.final, r.hasFinal = end, true
+	}
+	return nil
+}
+
+// handleResetStream takes a RESET_STREAM frame (RFC 9000 §19.4).
+func (c *Conn) handleResetStream(now hook.Instant, f *wire.Frame) error {
+	s, err := c.streamForReceive(f.StreamID, f.Type)
+	if s == nil || err != nil {
+		return err
+	}
+	if err := c.growReceive(now, s, f.FinalSize, true, f.Type); err != nil {
+		return err
+	}
+	// RFC 9000 §3.2: once all data was received the reset may be ignored.
+	if s.recv.reset != nil || s.recv.delivered || s.recv.buf.data.base+s.recv.buf.readable() == s.recv.final && !s.recv.stop {
+		return nil
+	}
+	s.recv.reset = &StreamError{Stream: s.id, Code: f.Code, Remote: true}
+	c.dropReceived(now, s)
+	s.recv.maxSend, s.recv.stopSend = false, false
+	c.postReadable(s)
+	c.maybeForget(s)
+	return nil
+}
+
+// handleStopSending takes a STOP_SENDING frame (RFC 9000 §19.5).
+func (c *Conn) handleStopSending(f *wire.Frame) error {
+	s, err := c.streamForSend(f.StreamID, f.Type)
+	if s == nil || err != nil {
+		return err
+	}
+	// RFC 9000 §3.5: it is answered with RESET_STREAM unless all is acknowledged.
+	if s.send.reset || s.send.finAcked && s.send.buf.allAcked() {
+		return nil
+	}
+	c.resetSend(s, f.Code)
+	s.send.stopped = &StreamError{Stream: s.id, Code: f.Code, Remote: true}
+	c.postWritable(s)
+	return nil
+}
+
+func (c *Conn) handleMaxStreamData(f *wire.Frame) error {
+	s, err := c.streamForSend(f.StreamID, f.Type)
+	if s == nil || err != nil {
+		return err
+	}
+	// RFC 9000 §4.1: a smaller limit is ignored.
+	if f.Limit > s.send.max {
+		s.send.max = f.Limit
+		s.send.blocked = false
+		c.queueSend(s)
+	}
+	return nil
+}

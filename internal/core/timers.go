@@ -1,0 +1,74 @@
+package core
+
+import (
+	"github.com/seed51309289/quiver/hook"
+	"github.com/seed51309289/quiver/internal/recovery"
+)
+
+// Deadline returns when Tick must be called; zero means never.
+func (c *Conn) Deadline() Time { return c.when(c.deadline()) }
+
+func (c *Conn) deadline() hook.Instant {
+	if c.closing.state == stateDrained {
+		return 0
+	}
+	if c.closing.state != stateOpen {
+		return c.closing.until
+	}
+	at := c.idle.deadline(c.det.PTO(recovery.AppData))
+	at = earlier(at, c.det.Deadline())
+	at = earlier(at, c.paced)
+	for i := range c.spaces {
+		if c.spaces[i].write != nil {
+			at = earlier(at, c.spaces[i].recv.AckDeadline())
+		}
+	}
+	if !c.complete {
+		at = earlier(at, c.idle.handshakeBy)
+	}
+	if c.confirmed {
+		at = earlier(at, c.idle.keepAliveAt())
+		at = earlier(at, c.keys.dropAt)
+	}
+	return at
+}
+
+// earlier returns the earlier of two instants of which 0 is never.
+func earlier(a, b hook.Instant) hook.Instant {
+	if a.IsZero() || !b.IsZero() && b < a {
+		return b
+	}
+	return a
+}
+
+// Tick does what is due at now. Calling it early is harmless.
+func (c *Conn) Tick(now Time) {
+	t := c.at(now)
+	if c.closing.state != stateOpen {
+		c.tickClosing(t)
+		return
+	}
+	c.tickIdle(t)
+	if c.closing.state != stateOpen {
+		return
+	}
+	c.tickKeys(t)
+	if c.paced <= t {
+		c.paced = 0
+	}
+	if at := c.det.Deadline(); !at.IsZero() && t >= at {
+		c.onLossTimeout(t)
+	}
+}
+
+// onLossTimeout declares packets lost or sends probes (RFC 9002 §6.2).
+func (c *Conn) onLossTimeout(now hook.Instant) {
+	probe := c.det.OnTimeout(now, c)
+	c.logMetrics(now)
+	if probe.Count == 0 {
+		return
+	}
+	s := &c.spaces[probe.Space]
+	s.probes = max(s.probes, probe.Count)
+	c.resendOutstanding(probe.Space, probe.Count)
+}

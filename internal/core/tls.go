@@ -1,0 +1,196 @@
+package core
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+
+	"github.com/seed51309289/quiver/hook"
+	"github.com/seed51309289/quiver/internal/crypt"
+	"github.com/seed51309289/quiver/internal/recovery"
+	"github.com/seed51309289/quiver/internal/wire"
+)
+
+// maxCryptoBuffer bounds the handshake bytes that wait for earlier ones, per
+// encryption level. RFC 9000 §7.5 wants at least 4096.
+const maxCryptoBuffer = 64 << 10
+
+// tlsState is the guest: crypto/tls, driven by CRYPTO frames (RFC 9001 §4).
+type tlsState struct {
+	conn  *tls.QUICConn // nil = not begun, or no longer needed
+	alpn  string
+	state *tls.ConnectionState // after completion
+}
+
+var levelSpaces = map[tls.QUICEncryptionLevel]recovery.SpaceID{
+	tls.QUICEncryptionLevelInitial:     recovery.Initial,
+	tls.QUICEncryptionLevelHandshake:   recovery.Handshake,
+	tls.QUICEncryptionLevelApplication: recovery.AppData,
+}
+
+var spaceLevels = [recovery.NumSpaces]tls.QUICEncryptionLevel{
+	tls.QUICEncryptionLevelInitial, tls.QUICEncryptionLevelHandshake, tls.QUICEncryptionLevelApplication,
+}
+
+// startTLS begins the handshake: at once in a client, with the first
+// authenticated Initial in a server.
+func (c *Conn) startTLS(now hook.Instant) error {
+	cfg := &tls.QUICConfig{TLSConfig: c.cfg.TLS}
+	if c.client {
+		c.tls.conn = tls.QUICClient(cfg)
+	} else {
+		c.tls.conn = tls.QUICServer(cfg)
+	}
+	params := c.ownParams()
+	c.log.ParametersSet(now, "local", params)
+	c.tls.conn.SetTransportParameters(wire.AppendParams(nil, params))
+	if err := c.tls.conn.Start(context.Background()); err != nil {
+		return tlsError(err)
+	}
+	return c.drainTLS(now)
+}
+
+// handleCrypto takes handshake bytes at their encryption level (RFC 9000 §19.6).
+func (c *Conn) handleCrypto(now hook.Instant, id recovery.SpaceID, f *wire.Frame) error {
+	s := &c.spaces[id]
+	// RFC 9000 §7.5: more than we are willing to buffer.
+	if f.Offset+uint64(len(f.Data)) > s.in.data.base+maxCryptoBuffer {
+		return violation(CryptoBufferExceeded, f.Type, "CRYPTO data reaches %d, %d bytes beyond what is complete", f.Offset+uint64(len(f.Data)), f.Offset+uint64(len(f.Data))-s.in.data.base)
+	}
+	if !s.in.add(&c.pool, f.Offset, f.Data) {
+		return violation(CryptoBufferExceeded, f.Type, "CRYPTO data lies in more than %d pieces", maxGaps)
+	}
+	if c.tls.conn == nil && !c.complete {
+		if err := c.startTLS(now); err != nil {
+			return err
+		}
+	}
+	for {
+		data := s.in.peek()
+		if data == nil {
+			return nil
+		}
+		if c.tls.conn == nil {
+			// RFC 9001 §4: after the handshake a client has nothing to say in TLS.
+			return violation(CryptoError+10, f.Type, "unexpected TLS message after the handshake")
+		}
+		if err := c.tls.conn.HandleData(spaceLevels[id], data); err != nil {
+			return tlsError(err)
+		}
+		s.in.consume(&c.pool, uint64(len(data)))
+		if err := c.drainTLS(now); err != nil {
+			return err
+		}
+	}
+}
+
+// tlsError turns a TLS alert into its transport error (RFC 9001 §4.8).
+func tlsError(err error) error {
+	var alert tls.AlertError
+	if errors.As(err, &alert) {
+		return &LocalError{CloseError{Code: uint64(CryptoError) + uint64(alert), Frame: wire.FrameCrypto, Reason: err.Error()}}
+	}
+	var local *LocalError
+	if errors.As(err, &local) {
+		return err
+	}
+	return &LocalError{CloseError{Code: uint64(InternalError), Reason: fmt.Sprintf("TLS: %v", err)}}
+}
+
+// drainTLS does what TLS asks for.
+func (c *Conn) drainTLS(now hook.Instant) error {
+	for {
+		e := c.tls.conn.NextEvent()
+		switch e.Kind {
+		case tls.QUICNoEvent:
+			if c.complete && !c.client {
+				c.tls.conn = nil // an idle connection of a server keeps no TLS state
+			}
+			return nil
+		case tls.QUICSetReadSecret, tls.QUICSetWriteSecret:
+			if err := c.installKeys(now, e); err != nil {
+				return err
+			}
+		case tls.QUICWriteData:
+			c.spaces[levelSpaces[e.Level]].out.write(&c.pool, e.Data)
+		case tls.QUICTransportParameters:
+			if err := c.handleParams(now, e.Data); err != nil {
+				return err
+			}
+		case tls.QUICHandshakeDone:
+			if err := c.handshakeComplete(now); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (c *Conn) installKeys(now hook.Instant, e tls.QUICEvent) error {
+	id, known := levelSpaces[e.Level]
+	if !known {
+		return nil // 0-RTT: not offered and not accepted
+	}
+	keys, err := crypt.New(c.version, e.Suite, e.Data)
+	if err != nil {
+		return &LocalError{CloseError{Code: uint64(InternalError), Reason: err.Error()}}
+	}
+	s := &c.spaces[id]
+	if e.Kind == tls.QUICSetReadSecret {
+		s.read = keys
+	} else {
+		s.write = keys
+	}
+	if id == recovery.Handshake && s.write != nil {
+		c.det.SetHasHandshakeKeys()
+	}
+	return nil
+}
+
+// handshakeComplete is RFC 9001 §4.1.1: the Finished of both sides was seen.
+func (c *Conn) handshakeComplete(now hook.Instant) error {
+	state := c.tls.conn.ConnectionState()
+	c.tls.state = &state
+	c.complete = true
+	c.log.ALPN(now, state.NegotiatedProtocol)
+	c.events.push(Event{Kind: EventEstablished})
+	if c.client {
+		c.issueLocalIDs()
+		return nil
+	}
+	// RFC 9001 §4.1.2: the server confirms as soon as it is complete, and says so.
+	c.control |= ctlHandshakeDone
+	c.confirm(now)
+	c.dropInitialID()
+	c.issueLocalIDs()
+	return nil
+}
+
+// confirm is RFC 9001 §4.1.2 and §4.9.2: Handshake keys go.
+func (c *Conn) confirm(now hook.Instant) {
+	if c.confirmed {
+		return
+	}
+	c.confirmed = true
+	c.det.SetHandshakeConfirmed()
+	c.discardSpace(now, recovery.Handshake)
+	c.path.rec.MTU.Start(now)
+	c.events.push(Event{Kind: EventConfirmed})
+}
+
+// discardSpace forgets the keys and all packets of a space (RFC 9001 §4.9, RFC 9002 §6.4).
+func (c *Conn) discardSpace(now hook.Instant, id recovery.SpaceID) {
+	s := &c.spaces[id]
+	if s.discarded {
+		return
+	}
+	c.det.Discard(id, c)
+	s.discarded, s.read, s.write, s.probes = true, nil, nil, 0
+	s.out.drop(&c.pool)
+	s.in.drop(&c.pool)
+	s.recv.AckSent(now)
+	c.log.KeyDiscarded(now, id.String(), 0)
+}
+
+// TLSState returns what TLS negotiated, or nil before the handshake is complete.
+func (c *Conn) TLSState() *tls.ConnectionState { return c.tls.state }

@@ -1,0 +1,321 @@
+package core
+
+import (
+	"github.com/seed51309289/quiver/hook"
+	"github.com/seed51309289/quiver/internal/crypt"
+	"github.com/seed51309289/quiver/internal/qlog"
+	"github.com/seed51309289/quiver/internal/recovery"
+	"github.com/seed51309289/quiver/internal/wire"
+)
+
+// packet is one packet under construction in a batch. Offsets count from the
+// start of the batch's buffer.
+type packet struct {
+	id       recovery.SpaceID
+	start    int // of the header
+	pnOffset int
+	pnLen    int
+	lengthAt int // of the length field; 0 in a short header
+	payload  int // of the first frame
+	end      int // after the last frame
+	limit    int // where frames must end; the tag follows
+	pn       uint64
+	sent     recovery.Sent
+	ackOnly  bool // nothing but an ACK so far
+}
+
+// Transmit fills b with datagrams to send now and reports whether there are
+// any. Call it until it reports false.
+func (c *Conn) Transmit(now Time, b *Batch) bool {
+	t := c.at(now)
+	c.clock = t
+	b.Buf, b.Segment, b.Probe = b.Buf[:0], 0, false
+	b.Remote, b.Local, b.ECN = c.path.remote, c.path.local, 0
+	switch c.closing.state {
+	case stateDraining, stateDrained:
+		return false
+	case stateClosing:
+		return c.transmitClose(t, b)
+	}
+	budget, retry := c.det.Budget(t)
+	c.paced = 0
+	b.ECN = c.path.rec.ECN.Mark()
+	if c.transmitProbe(t, b, budget) {
+		return true
+	}
+	if !c.fill(t, b, budget) && !retry.IsZero() {
+		c.paced = retry
+	}
+	return len(b.Buf) > 0
+}
+
+// fill appends datagrams until nothing is left to send, or nothing may be
+// sent. It reports false if the congestion window or the pacer stopped it.
+func (c *Conn) fill(now hook.Instant, b *Batch, budget int) (free bool) {
+	mtu := c.path.rec.MTU.Current()
+	for n := 0; n < max(b.MaxSegments, 1); n++ {
+		limit := mtu
+		if b.Segment > 0 {
+			limit = b.Segment
+		}
+		limit = min(limit, cap(b.Buf)-len(b.Buf), c.path.allowance())
+		if limit < wire.MinInitialDatagram && !c.path.validated {
+			// RFC 9000 §8.1: wait for more bytes from the client.
+			c.det.SetAmplificationBlocked(true)
+			return true
+		}
+		if limit < min(mtu, max(b.Segment, 1)) {
+			return true // the buffer is full
+		}
+		size := c.appendDatagram(now, b, limit, budget >= limit)
+		if size == 0 {
+			if budget < limit && c.wantsBudget() {
+				return false
+			}
+			c.det.OnAppLimited()
+			return true
+		}
+		budget -= size
+		if b.Segment == 0 {
+			b.Segment = size
+		}
+		if size < b.Segment || size < mtu && !c.complete {
+			return true
+		}
+	}
+	return true
+}
+
+// wantsBudget reports whether there is anything that congestion control holds back.
+func (c *Conn) wantsBudget() bool {
+	if c.control != 0 || !c.streams.control.empty() || !c.streams.lost.empty() {
+		return true
+	}
+	if !c.streams.newData.empty() && c.flow.available() > 0 {
+		return true
+	}
+	for i := range c.spaces {
+		s := &c.spaces[i]
+		if start, end := s.out.pending(s.out.end()); s.write != nil && start < end {
+			return true
+		}
+	}
+	return false
+}
+
+// appendDatagram appends one datagram of at most limit bytes: a packet of each
+// space that has something to say, coalesced (RFC 9000 §12.2). free says that
+// congestion control lets ack-eliciting packets go. It returns the size.
+func (c *Conn) appendDatagram(now hook.Instant, b *Batch, limit int, free bool) int {
+	start := len(b.Buf)
+	buf := b.Buf[:start+limit]
+	var packets [recovery.NumSpaces]packet
+	n, at := 0, start
+	for id := range recovery.SpaceID(recovery.NumSpaces) {
+		s := &c.spaces[id]
+		if s.write == nil || id == recovery.AppData && !c.complete || !c.det.CanTrack(id) {
+			continue
+		}
+		p := &packets[n]
+		if !c.beginPacket(p, id, buf[:at], start+limit) {
+			continue
+		}
+		if c.appendFrames(now, p, buf, free || s.probes > 0) {
+			at = p.end + crypt.TagSize
+			n++
+		}
+	}
+	if n == 0 {
+		return 0
+	}
+	c.padInitial(packets[:n], buf, start, limit)
+	at = packets[n-1].end + crypt.TagSize
+	for i := range packets[:n] {
+		c.finishPacket(now, &packets[i], buf, b.ECN)
+	}
+	b.Buf = buf[:at]
+	c.path.sent += uint64(at - start)
+	return at - start
+}
+
+// beginPacket writes a header after what is in buf. It reports false if the
+// packet would have no room for a useful frame before end.
+func (c *Conn) beginPacket(p *packet, id recovery.SpaceID, buf []byte, end int) bool {
+	*p = packet{id: id, start: len(buf), limit: end - crypt.TagSize, ackOnly: true}
+	p.pn = c.det.NextNumber(id)
+	acked := int64(-1)
+	if pn, ok := c.det.LargestAcked(id); ok {
+		acked = int64(pn)
+	}
+	p.pnLen = wire.PacketNumberLen(p.pn, acked)
+	var token []byte
+	if id == recovery.Initial {
+		token = c.retryToken
+	}
+	const longest = 1 + 4 + 1 + 20 + 1 + 20 + 8 + 2 + 4
+	if p.limit-p.start < longest+len(token)+minPayload {
+		return false
+	}
+	if id == recovery.AppData {
+		buf = wire.AppendShort(buf, c.ids.dcid(), p.pn, p.pnLen, c.keys.phase, false)
+	} else {
+		buf, p.lengthAt = wire.AppendLong(buf, spaceTypes[id], c.version, c.ids.dcid(), c.ids.firstLocal(), token, p.pn, p.pnLen)
+	}
+	p.payload, p.end = len(buf), len(buf)
+	p.pnOffset = p.payload - p.pnLen
+	if id == recovery.AppData {
+		// A plaintext of whole AES blocks spares the cipher its slow tail.
+		p.limit -= (p.limit - p.payload) % 16
+	}
+	return true
+}
+
+// minPayload is the room that a packet must offer its frames, in bytes.
+const minPayload = 64
+
+// padInitial brings a datagram with an Initial packet up to 1200 bytes by
+// PADDING in its last packet (RFC 9000 §14.1: a client always, a server when
+// the Initial is ack-eliciting).
+func (c *Conn) padInitial(packets []packet, buf []byte, start, limit int) {
+	first, last := &packets[0], &packets[len(packets)-1]
+	if first.id != recovery.Initial || !c.client && first.sent.Flags&recovery.AckEliciting == 0 {
+		return
+	}
+	if missing := min(wire.MinInitialDatagram, limit) - (last.end + crypt.TagSize - start); missing > 0 {
+		clear(buf[last.end : last.end+missing])
+		last.end += missing
+		last.sent.Flags |= recovery.InFlight
+	}
+}
+
+// finishPacket seals the packet and records it as sent.
+func (c *Conn) finishPacket(now hook.Instant, p *packet, buf []byte, ecn uint8) {
+	s := &c.spaces[p.id]
+	size := p.end + crypt.TagSize - p.start
+	if p.lengthAt > 0 {
+		wire.PutVarint2(buf[p.lengthAt:], uint64(p.end+crypt.TagSize-p.pnOffset))
+	}
+	if c.log != nil {
+		c.logSent(now, p, buf, size, ecn)
+	}
+	s.write.Seal(buf[p.start:p.end:p.end+crypt.TagSize], p.pnOffset-p.start, p.pnLen, p.pn)
+	p.sent.Size = uint16(size)
+	if p.sent.Flags&recovery.AckEliciting != 0 {
+		p.sent.Flags |= recovery.InFlight
+		c.idle.onSend(now)
+		s.probes = max(s.probes-1, 0)
+	}
+	if ecn != 0 {
+		p.sent.Flags |= recovery.ECT
+	}
+	c.det.OnSent(now, p.id, p.pn, p.sent)
+	c.afterSent(now, p)
+}
+
+// afterSent is what sending a packet of a space entails.
+func (c *Conn) afterSent(now hook.Instant, p *packet) {
+	switch p.id {
+	case recovery.Handshake:
+		if c.client {
+			// RFC 9001 §4.9.1: a client drops Initial keys with its first Handshake packet.
+			c.discardSpace(now, recovery.Initial)
+		}
+	case recovery.AppData:
+		c.countSealed(now, p.pn)
+		if c.skipIn--; c.skipIn == 0 {
+			c.skipNumber()
+		}
+	}
+}
+
+// firstSkip is when the first packet number is left out.
+const firstSkip = 64
+
+// skipNumber leaves a packet number out, so that a peer that acknowledges what
+// it did not receive is caught (RFC 9000 §21.4).
+func (c *Conn) skipNumber() {
+	c.det.SkipNumber(recovery.AppData)
+	var r [2]byte
+	if c.random(r[:]) != nil {
+		return
+	}
+	c.skipIn = firstSkip + int(r[0])<<2 + int(r[1])
+}
+
+func (c *Conn) logSent(now hook.Instant, p *packet, buf []byte, size int, ecn uint8) {
+	info := qlog.PacketInfo{Type: spaceTypes[p.id], Number: p.pn, HasNumber: true, DCID: c.ids.dcid(), Size: size, ECN: ecn,
+		MTUProbe: p.sent.Flags&recovery.MTUProbe != 0}
+	if p.id != recovery.AppData {
+		info.SCID, info.Version = c.ids.firstLocal(), c.version
+	} else {
+		info.KeyPhase = c.keys.phase
+	}
+	if p.id == recovery.Initial {
+		info.Token = c.retryToken
+	}
+	c.log.PacketSent(now, info, buf[p.payload:p.end])
+}
+
+// transmitProbe sends a path MTU probe when one is due: PING and PADDING,
+// alone (RFC 9000 §14.4).
+func (c *Conn) transmitProbe(now hook.Instant, b *Batch, budget int) bool {
+	if !c.confirmed {
+		return false
+	}
+	size := c.path.rec.MTU.Probe(now)
+	if size == 0 || size > cap(b.Buf) || budget < size || !c.det.CanTrack(recovery.AppData) {
+		return false
+	}
+	buf := b.Buf[:size]
+	var p packet
+	if !c.beginPacket(&p, recovery.AppData, buf[:0], size) {
+		return false
+	}
+	p.limit = size - crypt.TagSize
+	buf[p.payload] = byte(wire.FramePing)
+	clear(buf[p.payload+1 : p.limit])
+	p.end = p.limit
+	p.sent.Flags |= recovery.AckEliciting | recovery.MTUProbe
+	c.finishPacket(now, &p, buf, b.ECN)
+	b.Buf, b.Segment, b.Probe = buf, size, true
+	return true
+}
+
+// TooBig tells that the socket refused a datagram of size bytes.
+func (c *Conn) TooBig(now Time, size int) { c.path.rec.MTU.LocalTooBig(c.at(now), size) }
+
+// transmitClose sends CONNECTION_CLOSE in every space in which the peer may be
+// able to read it (RFC 9000 §10.2.3).
+func (c *Conn) transmitClose(now hook.Instant, b *Batch) bool {
+	limit := min(wire.MinInitialDatagram, cap(b.Buf), c.path.allowance())
+	if !c.closing.send || limit < wire.MinInitialDatagram {
+		return false
+	}
+	c.closing.send = false
+	buf := b.Buf[:limit]
+	var packets [recovery.NumSpaces]packet
+	n, at := 0, 0
+	for id := range recovery.SpaceID(recovery.NumSpaces) {
+		if c.spaces[id].write == nil || id == recovery.AppData && !c.complete {
+			continue
+		}
+		p, f := &packets[n], c.closeFrame(id)
+		if !c.beginPacket(p, id, buf[:at], limit) || p.payload+32+len(f.Data) > p.limit {
+			continue
+		}
+		p.end = len(wire.AppendFrame(buf[:p.payload], f))
+		at = p.end + crypt.TagSize
+		n++
+	}
+	if n == 0 {
+		return false
+	}
+	c.padInitial(packets[:n], buf, 0, limit)
+	for i := range packets[:n] {
+		c.finishPacket(now, &packets[i], buf, 0)
+	}
+	b.Buf = buf[:packets[n-1].end+crypt.TagSize]
+	b.Segment = len(b.Buf)
+	c.path.sent += uint64(len(b.Buf))
+	return true
+}
