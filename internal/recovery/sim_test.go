@@ -1,0 +1,157 @@
+package recovery
+
+import (
+	"testing"
+	"time"
+
+	"github.com/seed51309289/quiver/hook"
+)
+
+// link is a bottleneck with a drop-tail queue, in virtual time.
+type link struct {
+	rate  float64       // bytes per second
+	delay time.Duration // one way
+	queue int           // packets that may wait
+	drop  int           // every drop-th packet is lost besides; 0 = none
+
+	free    hook.Instant   // when the last packet accepted has been sent
+	leaving []hook.Instant // when the packets accepted are through the bottleneck
+	count   int
+}
+
+// carry returns when a packet arrives, ok false when it is dropped.
+func (l *link) carry(now hook.Instant, size int) (at hook.Instant, ok bool) {
+	for len(l.leaving) > 0 && l.leaving[0] <= now {
+		l.leaving = l.leaving[1:]
+	}
+	l.count++
+	if len(l.leaving) > l.queue || l.drop > 0 && l.count%l.drop == 0 {
+		return 0, false
+	}
+	l.free = max(l.free, now).Add(time.Duration(float64(size) / l.rate * float64(time.Second)))
+	l.leaving = append(l.leaving, l.free)
+	return l.free.Add(l.delay), true
+}
+
+// arrival is a packet or an acknowledgment on its way.
+type arrival struct {
+	at     hook.Instant
+	pn     uint64
+	size   int
+	ranges []Range // acknowledgment
+}
+
+// bulk sends without end from a Detector to a Received over a link, one ACK for what arrives at one instant, for d, and returns the bytes that
+// arrived in the second half.
+func bulk(t *testing.T, name string, l *link, d time.Duration) (received int, det *Detector) {
+	t.Helper()
+	cc, err := New(name, BaseMTU)
+	if err != nil {
+		t.Fatal(err)
+	}
+	det = NewDetector(Config{}, NewPath(PathConfig{Congestion: cc}))
+	det.SetHandshakeConfirmed()
+	var in Received
+	in.Init(AppData, 0, nil)
+	now := hook.Instant(time.Second)
+	end, half := now.Add(d), now.Add(d/2)
+	var data, acks []arrival
+	for steps := 0; now < end; steps++ {
+		if steps > 5_000_000 {
+			t.Fatal("the simulation does not advance")
+		}
+		for len(data) > 0 && data[0].at <= now {
+			in.Add(now, data[0].pn, true, NotECT)
+			if now > half {
+				received += data[0].size
+			}
+			data = data[1:]
+		}
+		if in.WantAck(now) {
+			acks = append(acks, arrival{at: now.Add(l.delay), ranges: in.Ranges(nil)})
+			in.AckSent(now)
+		}
+		for len(acks) > 0 && acks[0].at <= now {
+			if _, err := det.OnAck(now, AppData, acks[0].ranges, 0, nil, noFates{}); err != nil {
+				t.Fatal(err)
+			}
+			acks = acks[1:]
+		}
+		probes := 0
+		if at := det.Deadline(); at != 0 && at <= now {
+			probes = det.OnTimeout(now, noFates{}).Count
+		}
+		var retry hook.Instant
+		for {
+			var n int
+			n, retry = det.Budget(now)
+			if n == 0 && probes == 0 {
+				break
+			}
+			probes = max(probes-1, 0)
+			pn, size := det.NextNumber(AppData), det.Path().MTU.Current()
+			det.OnSent(now, AppData, pn, Sent{Size: uint16(size), Flags: AckEliciting})
+			if at, ok := l.carry(now, size); ok {
+				data = append(data, arrival{at: at, pn: pn, size: size})
+			}
+		}
+		now = soonest(now, end, retry, det.Deadline(), in.AckDeadline(), first(data), first(acks))
+	}
+	return received, det
+}
+
+func first(list []arrival) hook.Instant {
+	if len(list) == 0 {
+		return 0
+	}
+	return list[0].at
+}
+
+// soonest returns the earliest instant given, but the next one at least.
+func soonest(now, end hook.Instant, list ...hook.Instant) hook.Instant {
+	for _, at := range list {
+		if at != 0 {
+			end = min(end, max(at, now+1))
+		}
+	}
+	return end
+}
+
+func TestBulkTransferFillsTheLink(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		link  link
+		share float64 // of the link's rate, at least
+	}{
+		{"10 Mbit/s, 30 ms, 25 packets of queue", link{rate: 1.25e6, delay: 15 * ms, queue: 25}, 0.97},
+		{"10 Mbit/s, 100 ms, a round trip of queue", link{rate: 1.25e6, delay: 50 * ms, queue: 100}, 0.97},
+		{"100 Mbit/s, 10 ms", link{rate: 12.5e6, delay: 5 * ms, queue: 100}, 0.97},
+		{"1 Gbit/s, 1 ms", link{rate: 125e6, delay: ms / 2, queue: 200}, 0.95},
+		{"10 Gbit/s, 60 µs, like loopback", link{rate: 1.25e9, delay: 30 * time.Microsecond, queue: 400}, 0.95},
+		{"10 Mbit/s, 2% loss", link{rate: 1.25e6, delay: 5 * ms, queue: 25, drop: 50}, 0.50},
+	} {
+		for _, name := range names {
+			t.Run(name+", "+tc.name, func(t *testing.T) {
+				l, d := tc.link, 10*time.Second
+				if l.rate > 1e8 {
+					d = 300 * ms
+				}
+				got, det := bulk(t, name, &l, d)
+				share := float64(got) / (l.rate * d.Seconds() / 2)
+				t.Logf("%.3f of the link, window %d, smoothed %v", share, det.Path().Window(), det.Path().RTT.Smoothed())
+				if share < tc.share {
+					t.Errorf("%.3f of the link, want %.2f", share, tc.share)
+				}
+			})
+		}
+	}
+}
+
+func TestSlowStartDoesNotDrownADeepQueue(t *testing.T) {
+	l := &link{rate: 1.25e6, delay: 50 * ms, queue: 2000}
+	var det *Detector
+	_, det = bulk(t, "cubic", l, 3*time.Second)
+	if rtt := det.Path().RTT.Smoothed(); rtt > time.Second {
+		t.Errorf("round trip of %v on a path of 100 ms after three seconds: HyStart++ did not leave slow start", rtt)
+	}
+}
