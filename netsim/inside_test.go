@@ -30,6 +30,7 @@ type world struct {
 	ns          [2]netns.NsHandle // of client and server
 	sim         netns.NsHandle
 	left, right string // traces
+	thread      int    // of the relay
 	stop        func() Stats
 }
 
@@ -53,9 +54,11 @@ func newWorld(t *testing.T, scenario string, kernel bool) *world {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ready, done := make(chan error, 1), make(chan Stats, 1)
+	thread := make(chan int, 1)
 	go func() {
 		runtime.LockOSThread()
 		check(t, netns.Set(w.sim))
+		thread <- unix.Gettid()
 		st, err := RunVeth(ctx, RelayConfig{Left: "left", Right: "right", Scenario: mustScenario(t, scenario), Seed: 1,
 			LeftTrace: w.left, RightTrace: w.right, Ready: func() { ready <- nil }})
 		if err != nil {
@@ -64,6 +67,7 @@ func newWorld(t *testing.T, scenario string, kernel bool) *world {
 		done <- st
 	}()
 	check(t, <-ready)
+	w.thread = <-thread
 	var st *Stats
 	w.stop = func() Stats {
 		cancel()
@@ -375,4 +379,51 @@ func TestInsideRebindingChangesThePortThatTheServerSees(t *testing.T) {
 		t.Errorf("stats %+v, want 1 rebinding and no bad checksums", st)
 	}
 	wantNoTsharkComplaint(t, w.right)
+}
+
+// relayTime returns the processor time that the relay's thread has used.
+func (w *world) relayTime(t *testing.T) (used time.Duration) {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/schedstat", w.thread))
+	if err != nil {
+		t.Skipf("the kernel does not tell the processor time of a thread: %v", err)
+	}
+	fmt.Sscan(string(text), (*int64)(&used))
+	return used
+}
+
+func TestInsideRelayNeedsLittleProcessorTime(t *testing.T) {
+	w := newWorld(t, s0, false)
+	server := netip.AddrPortFrom(ServerV4, ServerPort)
+	s, c := w.udp(t, Right, server), w.udp(t, Left, clientAP)
+	const packets, every = 1700, 1200 * time.Microsecond // 9.7 Mbit/s of IP packets for two seconds
+	received := make(chan int, 1)
+	go func() {
+		buf, n := make([]byte, 2000), 0
+		for ; n < packets; n++ {
+			if _, from, err := s.ReadFromUDPAddrPort(buf); err == nil && n%2 == 0 {
+				s.WriteToUDPAddrPort(buf[:40], from) // as acknowledgements do
+			} else if err != nil {
+				break
+			}
+		}
+		received <- n
+	}()
+	before, start := w.relayTime(t), time.Now()
+	for i := range packets {
+		c.WriteToUDPAddrPort(make([]byte, 1424), server)
+		time.Sleep(time.Until(start.Add(time.Duration(i) * every)))
+	}
+	s.SetReadDeadline(time.Now().Add(time.Second))
+	n, took := <-received, time.Since(start)
+	share := 100 * float64(w.relayTime(t)-before) / float64(took)
+	st := w.stop()
+	t.Logf("%d of %d packets arrive; the relay uses %.1f %% of a processor; lateness mean %v, max %v, %d of %d over 1 ms",
+		n, packets, share, st.Lateness.Mean(), st.Lateness.Max, st.Lateness.Over1ms, st.Lateness.Events)
+	if share > 15 {
+		t.Errorf("at 10 Mbit/s the relay uses %.1f %% of a processor, want a few", share)
+	}
+	if uint64(n)+st.ToServer.QueueDrops != packets {
+		t.Errorf("%d packets arrive, %d are dropped from the queue, of %d", n, st.ToServer.QueueDrops, packets)
+	}
 }

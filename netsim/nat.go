@@ -35,6 +35,7 @@ func (n *nat) translate(since time.Duration, from Side, p *Packet) bool {
 	if !n.on {
 		return true
 	}
+	n.skip(since)
 	for n.next > 0 && since >= n.next {
 		n.rebind()
 	}
@@ -94,12 +95,26 @@ func (n *nat) bind(inside, outside uint16) {
 	n.ports[inside], n.owner[outside] = outside, inside
 }
 
+// maxCatchUp bounds the rebindings that are made up for after a time without traffic. Those before them
+// have been seen by nobody.
+const maxCatchUp = 100
+
+func (n *nat) skip(since time.Duration) {
+	if n.Every <= 0 || since <= n.next {
+		return
+	}
+	if behind := int((since - n.next) / n.Every); behind > maxCatchUp {
+		n.rebinds += behind - maxCatchUp
+		n.next += time.Duration(behind-maxCatchUp) * n.Every
+	}
+}
+
 // rebind gives every mapping a new external port, never used before, and with Addr the client another
 // address. The old ports are dead at once: what is on its way to them is lost.
 func (n *nat) rebind() {
 	n.rebinds++
 	n.next += n.Every
-	if n.Every == 0 {
+	if n.Every <= 0 {
 		n.next = 0
 	}
 	if n.Addr {
