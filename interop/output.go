@@ -35,6 +35,8 @@ func newOutputLog(path string) (*outputLog, error) {
 
 var terminalEscape = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`)
 
+var stamped = regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} `)
+
 // Write never fails: a log that cannot be written must not stop a run.
 func (o *outputLog) Write(p []byte) (int, error) {
 	o.mu.Lock()
@@ -60,7 +62,10 @@ func (o *outputLog) line(text []byte) {
 		return
 	}
 	text = bytes.TrimRight(terminalEscape.ReplaceAll(text, nil), "\r")
-	n, _ := fmt.Fprintf(o.w, "%s %s\n", stamp(o.now()), text)
+	if !stamped.Match(text) { // a backend says itself when its programs spoke
+		text = append([]byte(stamp(o.now())+" "), text...)
+	}
+	n, _ := fmt.Fprintf(o.w, "%s\n", text)
 	if o.written += n; o.written > maxLogBytes {
 		fmt.Fprintf(o.w, "%s output is longer than %d bytes, the rest is left out\n", stamp(o.now()), maxLogBytes)
 	}

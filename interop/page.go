@@ -202,7 +202,7 @@ func (r *Report) badge(cell *Cell, c *Case, m verdictMark) pageBadge {
 		title += fmt.Sprintf(" (%d of %d runs succeeded)", cell.succeeded(), n)
 	}
 	if res.Reason != "" {
-		title += ". " + res.Reason
+		title += " – " + res.Reason
 	}
 	if len(res.Evidence) > 0 && m.status == Failed {
 		title += "\n" + res.Evidence[0].String()

@@ -26,7 +26,7 @@ func TestPageNeedsNothingButItself(t *testing.T) {
 
 func TestPageShowsReasonsFactsAndCommands(t *testing.T) {
 	wantContains(t, "page", samplePage(t),
-		`title="retry, client quiver, server quiver: failed. The client sent no Initial with a token &lt;of the Retry&gt;.`,
+		`title="retry, client quiver, server quiver: failed – The client sent no Initial with a token &lt;of the Retry&gt;.`,
 		"the token of packet 2", "sim/trace_node_left.pcap #3 at 0.031200 s",
 		"quiver interop run -s quiver -c quiver -t retry --seed 4711",
 		"<dd>4711</dd>", "<dd>1m35s</dd>", "golang.org/x/net/internal/quic/cmd/interop@v0.62.0",

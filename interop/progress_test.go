@@ -63,13 +63,13 @@ func TestOutputLogStampsLinesAndRemovesColours(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.now = func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 7e6, time.UTC) }
-	for _, s := range []string{"one\ntw", "o \x1b[31mred\x1b[0m\r\n", "rest"} {
+	for _, s := range []string{"one\ntw", "o \x1b[31mred\x1b[0m\r\n", "2026-03-01 11:59:59,000 has its own\nrest"} {
 		io.WriteString(o, s)
 	}
 	if err := o.Close(); err != nil {
 		t.Fatal(err)
 	}
-	want := "2026-03-01 12:00:00,007 one\n2026-03-01 12:00:00,007 two red\n2026-03-01 12:00:00,007 rest\n"
+	want := "2026-03-01 12:00:00,007 one\n2026-03-01 12:00:00,007 two red\n2026-03-01 11:59:59,000 has its own\n2026-03-01 12:00:00,007 rest\n"
 	if got := readAll(t, path); got != want {
 		t.Errorf("output.txt = %q, want %q", got, want)
 	}
