@@ -63,8 +63,26 @@ func testProgram(t *testing.T, b Backend, j *Job, role, testcase string) Program
 	}
 	return Program{Name: "test", Argv: []string{self}, Env: []string{
 		"ROLE=" + role, "TESTCASE=" + testcase, "LISTEN=" + places.Listen, "REQUESTS=" + places.Authority("server4"), "DOWNLOADS=" + places.Downloads,
+		markVariable + "=" + os.Getenv(markVariable), "GORACE=" + os.Getenv("GORACE"),
 	}}
 }
+
+// askFor makes the client of j talk to host.
+func askFor(t *testing.T, b Backend, j *Job, host string) {
+	t.Helper()
+	places, err := b.Places(j, Client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, kv := range j.Client.Env {
+		if strings.HasPrefix(kv, "REQUESTS=") {
+			j.Client.Env[i] = "REQUESTS=" + places.Authority(host)
+		}
+	}
+}
+
+// markVariable names the variable by which the processes of a test are found.
+const markVariable = "QUIVER_TEST_MARK"
 
 func TestPacketsCrossTheSimulatorBothWays(t *testing.T) {
 	testBackends(t, func(t *testing.T, b Backend) {
@@ -144,11 +162,11 @@ func TestDeadlineEndsProgramsThatHang(t *testing.T) {
 		for _, tc := range []struct{ server, client string }{{"echo", "deaf"}, {"silent", "echo"}} {
 			mark := markProcesses(t)
 			j := testJob(t, b, tc.server, tc.client)
-			j.Timeout = time.Second
+			j.Timeout = 500 * time.Millisecond
 			began := time.Now()
 			out := b.Run(t.Context(), j, new(bytes.Buffer))
-			if took := time.Since(began); !out.TimedOut || out.Err != nil || took > 4*time.Second {
-				t.Errorf("%s with %s: outcome %+v after %v, want a timeout after 1s", tc.server, tc.client, out, took)
+			if took := time.Since(began); !out.TimedOut || out.Err != nil || took > 3*time.Second {
+				t.Errorf("%s with %s: outcome %+v after %v, want a timeout after 0.5s", tc.server, tc.client, out, took)
 			}
 			mark.wantNone(t)
 		}
@@ -159,11 +177,11 @@ func TestCancellingEndsTheJobQuickly(t *testing.T) {
 	testBackends(t, func(t *testing.T, b Backend) {
 		mark := markProcesses(t)
 		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(500*time.Millisecond, cancel)
+		time.AfterFunc(300*time.Millisecond, cancel)
 		began := time.Now()
 		out := b.Run(ctx, testJob(t, b, "deaf", "deaf"), new(bytes.Buffer))
 		if took := time.Since(began); !errors.Is(out.Err, context.Canceled) || out.TimedOut || took > 3*time.Second {
-			t.Errorf("outcome %+v after %v, want context.Canceled after 0.5s", out, took)
+			t.Errorf("outcome %+v after %v, want context.Canceled after 0.3s", out, took)
 		}
 		mark.wantNone(t)
 	})
@@ -177,7 +195,7 @@ func TestComplianceReturnsTheExitStatus(t *testing.T) {
 			if err != nil || exit.Code != 127 {
 				t.Errorf("%s: %+v, %v; want exit status 127", role, exit, err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), 250*time.Millisecond)
 			exit, err = b.Compliance(ctx, role, testProgram(t, b, j, role, "deaf"), new(bytes.Buffer))
 			if !errors.Is(err, context.DeadlineExceeded) || !exit.Signaled {
 				t.Errorf("deaf %s: %+v, %v; want it killed at the deadline", role, exit, err)
@@ -258,9 +276,7 @@ func TestLoopbackPlacesStayTheSameForAJob(t *testing.T) {
 func TestLoopbackCarriesIPv6(t *testing.T) {
 	b := pick(t, "loopback")
 	j := testJob(t, b, "echo", "echo")
-	j.ports.asked = nil
-	places, _ := b.Places(j, Client)
-	j.Client.Env = append(j.Client.Env, "REQUESTS="+places.Authority("server6"))
+	askFor(t, b, j, "server6")
 	if _, err := freePort(ipv6.addr()); err != nil {
 		t.Skip("no IPv6 loopback: ", err)
 	}

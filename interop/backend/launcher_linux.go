@@ -1,7 +1,7 @@
 package backend
 
 import (
-	"encoding/json"
+	"bufio"
 	"fmt"
 	"io"
 	"os"
@@ -20,7 +20,7 @@ const (
 	exitNoLaunch   = 125 // of a launcher that could not become its program
 )
 
-// launch is what a launcher is told. Paths are those of the host.
+// launch is what a launcher is told, once its link is there. Paths are those of the host.
 type launch struct {
 	Role                        string
 	Program                     Program // Argv[0] is absolute
@@ -28,9 +28,9 @@ type launch struct {
 	Certs, WWW, Downloads, Logs string  // "" = empty directory
 }
 
-// launcherMain builds the file system of one endpoint, waits for the word that its network is there, and becomes the program. It reads
-// a launch and the word, any byte, from descriptor 3. To descriptor 4 it writes statusPrepared when it begins to wait and a sentence if
-// something fails; the program starting closes it.
+// launcherMain makes the network and the file system of one endpoint, waits for the word, and becomes the program. It reads a launch
+// and the word, any byte, from descriptor 3. To descriptor 4 it writes statusPrepared when it begins to wait and a sentence if something
+// fails; the program starting closes it.
 func launcherMain() int {
 	unix.CloseOnExec(3)
 	unix.CloseOnExec(4)
@@ -43,19 +43,22 @@ func launcherMain() int {
 
 func becomeProgram(orders, status *os.File) error {
 	var l launch
-	d := json.NewDecoder(orders)
-	if err := d.Decode(&l); err != nil {
+	in := bufio.NewReader(orders)
+	if err := readLine(in, &l); err != nil {
 		return fmt.Errorf("orders: %w", err)
 	}
 	if err := unix.Sethostname([]byte(l.Role)); err != nil {
 		return fmt.Errorf("host name: %w", err)
+	}
+	if err := configurePeer(l.Role); err != nil {
+		return err
 	}
 	path, err := buildRoot(&l)
 	if err != nil {
 		return err
 	}
 	io.WriteString(status, statusPrepared)
-	if _, err := io.ReadFull(io.MultiReader(skipSpace(d.Buffered()), orders), make([]byte, 1)); err != nil {
+	if _, err := in.ReadByte(); err != nil {
 		return fmt.Errorf("orders: %w", err)
 	}
 	env := withDefaults(l.Program.Env, defaultPath, defaultHome)
@@ -63,12 +66,6 @@ func becomeProgram(orders, status *os.File) error {
 		return fmt.Errorf("%s: %w", l.Program.Argv[0], err)
 	}
 	return nil
-}
-
-// skipSpace returns what r holds without the line end that follows a JSON value.
-func skipSpace(r io.Reader) io.Reader {
-	rest, _ := io.ReadAll(r)
-	return strings.NewReader(strings.TrimSpace(string(rest)))
 }
 
 // programPath returns where in the new root the file at host path is found, and whether it must be put there because the directory that

@@ -8,7 +8,6 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
-	nsfile "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,13 +16,16 @@ const (
 	leftLink  = "left"
 	rightLink = "right"
 	peerLink  = "eth0"
+	linkMTU   = 1500
 )
 
-// side is one of the two networks, as the interop runner lays them out.
+// side is one of the two networks, as the interop runner lays them out. Hardware addresses are fixed, so that traces of two runs compare.
 type side struct {
 	link               string // of the simulator
 	peer4, peer6       netip.Prefix
 	gateway4, gateway6 netip.Prefix // of the simulator
+	peerMAC            net.HardwareAddr
+	gatewayMAC         net.HardwareAddr
 }
 
 var sides = map[string]side{
@@ -33,6 +35,9 @@ var sides = map[string]side{
 		peer6:    netip.MustParsePrefix("fd00:cafe:cafe:0::100/64"),
 		gateway4: netip.MustParsePrefix("193.167.0.2/24"),
 		gateway6: netip.MustParsePrefix("fd00:cafe:cafe:0::2/64"),
+
+		peerMAC:    net.HardwareAddr{2, 0, 0, 0, 0, 100},
+		gatewayMAC: net.HardwareAddr{2, 0, 0, 0, 0, 2},
 	},
 	Server: {
 		link:     rightLink,
@@ -40,6 +45,9 @@ var sides = map[string]side{
 		peer6:    netip.MustParsePrefix("fd00:cafe:cafe:100::100/64"),
 		gateway4: netip.MustParsePrefix("193.167.100.2/24"),
 		gateway6: netip.MustParsePrefix("fd00:cafe:cafe:100::2/64"),
+
+		peerMAC:    net.HardwareAddr{2, 0, 0, 0, 100, 100},
+		gatewayMAC: net.HardwareAddr{2, 0, 0, 0, 100, 2},
 	},
 }
 
@@ -64,64 +72,49 @@ fd00:cafe:cafe:100::100 server6 server46
 fd00:cafe:cafe:0::100 client6 client46
 `
 
-// connect makes the link between this network namespace and that of process pid, and configures both ends. It returns the hardware
-// address of the other end.
-func connect(role string, pid int) (net.HardwareAddr, error) {
+// connect makes the link between this network namespace and that of process pid, and configures the end that is here.
+func connect(role string, pid int) error {
 	s := sides[role]
 	link := &netlink.Veth{
-		LinkAttrs:     netlink.LinkAttrs{Name: s.link, MTU: 1500},
-		PeerName:      peerLink,
-		PeerMTU:       1500,
-		PeerNamespace: netlink.NsPid(pid),
+		LinkAttrs:        netlink.LinkAttrs{Name: s.link, MTU: linkMTU, HardwareAddr: s.gatewayMAC},
+		PeerName:         peerLink,
+		PeerMTU:          linkMTU,
+		PeerHardwareAddr: s.peerMAC,
+		PeerNamespace:    netlink.NsPid(pid),
 	}
 	if err := netlink.LinkAdd(link); err != nil {
-		return nil, fmt.Errorf("link to the %s: %w", role, err)
+		return fmt.Errorf("link to the %s: %w", role, err)
 	}
-	own, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer own.Close()
-	if err := configure(own, s.link, s.gateway4, s.gateway6, 0); err != nil {
-		return nil, fmt.Errorf("simulator's link to the %s: %w", role, err)
+	defer h.Close()
+	if err := configure(h, s.link, s.gateway4, s.gateway6, 0); err != nil {
+		return fmt.Errorf("link to the %s: %w", role, err)
 	}
-	hardware, err := connectPeer(s, pid)
-	if err != nil {
-		return nil, fmt.Errorf("link of the %s: %w", role, err)
-	}
-	return hardware, nil
+	return nil
 }
 
-// connectPeer configures the end of the link that is in the namespace of process pid.
-func connectPeer(s side, pid int) (net.HardwareAddr, error) {
-	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
+// configurePeer configures the network namespace that this process is in as that of role, whose link is there.
+func configurePeer(role string) error {
+	s := sides[role]
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer ns.Close()
-	peer, err := netlink.NewHandleAt(nsfile.NsHandle(ns.Fd()), unix.NETLINK_ROUTE)
-	if err != nil {
-		return nil, fmt.Errorf("namespace of process %d: %w", pid, err)
-	}
-	defer peer.Close()
-	if err := linkUp(peer, "lo"); err != nil {
-		return nil, err
+	defer h.Close()
+	if err := linkUp(h, "lo"); err != nil {
+		return err
 	}
 	// Everything goes through the simulator, so there is no route to the neighbours on the link itself.
-	if err := configure(peer, peerLink, s.peer4, s.peer6, unix.IFA_F_NOPREFIXROUTE); err != nil {
-		return nil, err
+	if err := configure(h, peerLink, s.peer4, s.peer6, unix.IFA_F_NOPREFIXROUTE); err != nil {
+		return err
 	}
-	if err := route(peer, peerLink, network4, s.gateway4.Addr()); err != nil {
-		return nil, err
+	if err := route(h, peerLink, network4, s.gateway4.Addr()); err != nil {
+		return err
 	}
-	if err := route(peer, peerLink, network6, s.gateway6.Addr()); err != nil {
-		return nil, err
-	}
-	link, err := peer.LinkByName(peerLink)
-	if err != nil {
-		return nil, err
-	}
-	return link.Attrs().HardwareAddr, nil
+	return route(h, peerLink, network6, s.gateway6.Addr())
 }
 
 // configure gives the link its addresses, IPv4 first, and sets it up. Nothing but these addresses appears on the link: no link-local

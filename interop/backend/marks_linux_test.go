@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 )
@@ -19,10 +18,12 @@ type marks struct {
 
 func markProcesses(t *testing.T) *marks {
 	t.Helper()
-	m := &marks{text: fmt.Sprintf("QUIVER_TEST_MARK=%d-%d", os.Getpid(), time.Now().UnixNano()), files: openFiles()}
-	name, value, _ := strings.Cut(m.text, "=")
-	t.Setenv(name, value)
-	return m
+	value := os.Getenv(markVariable) // of a test that runs this one
+	if value == "" {
+		value = fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano())
+	}
+	t.Setenv(markVariable, value)
+	return &marks{text: markVariable + "=" + value, files: openFiles()}
 }
 
 // processes returns the marked processes other than this.

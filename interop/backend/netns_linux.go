@@ -93,8 +93,10 @@ func (n *namespaces) Compliance(ctx context.Context, role string, p Program, log
 	return out.Server, out.Err
 }
 
-// sandbox runs o in a sandbox until its end. When ctx ends the sandbox is told to end, and killed if it does not.
-func (n *namespaces) sandbox(ctx context.Context, o *orders, log io.Writer) Outcome {
+// sandbox runs o in a sandbox until its end. When parent ends the sandbox is told to end, and killed if it does not.
+func (n *namespaces) sandbox(parent context.Context, o *orders, log io.Writer) Outcome {
+	ctx, cancel := context.WithCancel(parent)
+	defer cancel()
 	failed := Outcome{Client: exitOf(nil), Server: exitOf(nil)}
 	theirOrders, orders, err := os.Pipe()
 	if err != nil {
@@ -122,26 +124,27 @@ func (n *namespaces) sandbox(ctx context.Context, o *orders, log io.Writer) Outc
 		return failed
 	}
 	received := make(chan Outcome, 1)
+	go func() { received <- receive(reports, p) }()
 	go func() {
 		json.NewEncoder(orders).Encode(o)
-		received <- receive(reports, p)
+		<-ctx.Done() // the caller's, or the end of this function
+		orders.Write([]byte("!"))
 	}()
 	n.await(ctx, p)
 	out := <-received
-	if out.Err != nil && ctx.Err() != nil {
-		out.Err = ctx.Err()
+	if out.Err != nil && parent.Err() != nil {
+		out.Err = parent.Err()
 	}
 	return out
 }
 
-// await returns when p has ended.
+// await returns when p has ended. When ctx ends, p is told so by others, and killed here if it does not obey.
 func (n *namespaces) await(ctx context.Context, p *process) {
 	select {
 	case <-p.done:
 		return
 	case <-ctx.Done():
 	}
-	p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
 	case <-time.After(sandboxEndLimit):

@@ -9,10 +9,8 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/seed51309289/quiver/netsim"
@@ -39,23 +37,28 @@ type report struct {
 	NotReady bool
 }
 
-// sandboxMain is one job: the simulator's namespace, and process 1 of all others. It reads orders from descriptor 3, where the end of
-// file means that the parent is gone, and writes a report to descriptor 4 and lines of log to standard output.
+// sandboxMain is one job: the simulator's namespace, and process 1 of all others. It reads orders from descriptor 3, where more bytes
+// mean that it has to end and the end of file means that the parent is gone. It writes a report to descriptor 4 and lines of log to
+// standard output.
 func sandboxMain() int {
 	unix.CloseOnExec(3)
 	unix.CloseOnExec(4)
 	in := bufio.NewReader(os.NewFile(3, "orders"))
 	var o orders
-	if err := json.NewDecoder(in).Decode(&o); err != nil {
+	if err := readLine(in, &o); err != nil {
 		fmt.Fprintf(os.Stderr, "sandbox: orders: %v\n", err)
 		return 1
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	go func() {
-		io.Copy(io.Discard, in)
-		os.Exit(1) // the kernel kills everyone else of this job
+		for {
+			if _, err := in.ReadByte(); err != nil {
+				os.Exit(1) // the kernel kills everyone else of this job
+			}
+			cancel()
+		}
 	}()
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
 	out := runOrders(ctx, &o, &lineLog{w: os.Stdout})
 	r := report{Outcome: out, NotReady: errors.Is(out.Err, ErrNotReady)}
 	if out.Err != nil {
@@ -64,6 +67,15 @@ func sandboxMain() int {
 	r.Outcome.Err = nil
 	json.NewEncoder(os.NewFile(4, "report")).Encode(r)
 	return 0
+}
+
+// readLine decodes one line of JSON and leaves what follows it.
+func readLine(r *bufio.Reader, to any) error {
+	line, err := r.ReadBytes('\n')
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(line, to)
 }
 
 func runOrders(ctx context.Context, o *orders, log *lineLog) Outcome {
@@ -91,12 +103,11 @@ type sandbox struct {
 	log       *lineLog
 	simLog    io.Writer // sim/sim.log and the log
 	launchers map[string]*launcher
-	hardware  map[string]net.HardwareAddr // of the endpoints
 }
 
 // newSandbox makes the links and starts the launchers of the roles, which prepare while the links are made.
 func newSandbox(j *Job, roles []string, log *lineLog) (*sandbox, error) {
-	s := &sandbox{job: j, log: log, launchers: map[string]*launcher{}, hardware: map[string]net.HardwareAddr{}}
+	s := &sandbox{job: j, log: log, launchers: map[string]*launcher{}}
 	var err error
 	if s.scenario, err = netsim.ParseScenario(j.Scenario); err != nil {
 		return nil, err
@@ -105,13 +116,17 @@ func newSandbox(j *Job, roles []string, log *lineLog) (*sandbox, error) {
 		return nil, err
 	}
 	for _, role := range roles {
-		if s.launchers[role], err = newLauncher(j, role, log.writer(role)); err != nil {
+		if s.launchers[role], err = newLauncher(log.writer(role)); err != nil {
 			return nil, fmt.Errorf("namespaces of the %s: %w", role, err)
 		}
 	}
 	for _, role := range roles {
-		if s.hardware[role], err = connect(role, s.launchers[role].process.cmd.Process.Pid); err != nil {
+		l := s.launchers[role]
+		if err = connect(role, l.process.cmd.Process.Pid); err != nil {
 			return nil, err
+		}
+		if err = json.NewEncoder(l.orders).Encode(launchOf(j, role)); err != nil {
+			return nil, fmt.Errorf("orders of the %s: %w", role, err)
 		}
 	}
 	file, err := os.Create(filepath.Join(j.Dir, "sim", "sim.log"))
@@ -200,8 +215,8 @@ func (s *sandbox) relay(ctx context.Context, ready func()) (netsim.Stats, error)
 	stats, err := netsim.RunVeth(ctx, netsim.RelayConfig{
 		Left:       leftLink,
 		Right:      rightLink,
-		LeftMAC:    s.hardware[Client],
-		RightMAC:   s.hardware[Server],
+		LeftMAC:    sides[Client].peerMAC,
+		RightMAC:   sides[Server].peerMAC,
 		Scenario:   s.scenario,
 		Seed:       s.job.Seed,
 		LeftTrace:  tracePath(s.job, "left"),
@@ -222,7 +237,7 @@ type launcher struct {
 	failure  string        // valid once executes is closed
 }
 
-func newLauncher(j *Job, role string, out *lineWriter) (*launcher, error) {
+func newLauncher(out *lineWriter) (*launcher, error) {
 	theirOrders, orders, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -239,7 +254,7 @@ func newLauncher(j *Job, role string, out *lineWriter) (*launcher, error) {
 	}
 	l := &launcher{process: p, orders: orders, ready: make(chan struct{}), executes: make(chan struct{})}
 	go l.watch(status)
-	return l, json.NewEncoder(orders).Encode(launchOf(j, role))
+	return l, nil
 }
 
 func launchOf(j *Job, role string) launch {
@@ -299,7 +314,7 @@ func (l *launcher) release() (*process, error) {
 	if err := l.prepared(); err != nil {
 		return nil, err
 	}
-	l.orders.Write([]byte("\n!"))
+	l.orders.Write([]byte("!"))
 	l.orders.Close()
 	select {
 	case <-l.executes:
