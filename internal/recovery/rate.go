@@ -6,7 +6,10 @@ import (
 	"github.com/seed51309289/quiver/hook"
 )
 
-const maxRateMarks = 16 // points of the delivery history; older ones are thinned out
+const (
+	maxRateMarks = 8 // points of the delivery history
+	marksPerTrip = 4 // how many of them a round trip is divided into
+)
 
 // rateMark is a point of the delivery history.
 type rateMark struct {
@@ -17,7 +20,7 @@ type rateMark struct {
 }
 
 // rateSampler estimates the delivery rate without a counter in every sent packet: the history says how much was delivered when the
-// packet just acknowledged was sent. A thinned history makes the interval of a sample longer, never the rate wrong.
+// packet just acknowledged was sent, to a quarter of a round trip: a sample's interval is longer by that at most.
 type rateSampler struct {
 	delivered    uint64
 	limitedUntil uint64 // samples are application-limited until delivered passes this; 0 = not limited
@@ -36,6 +39,9 @@ func (r *rateSampler) onSent(now hook.Instant, prior int) {
 // onAppLimited notes that what is in flight is less than the path would take.
 func (r *rateSampler) onAppLimited(inFlight int) {
 	r.limitedUntil = max(1, r.delivered+uint64(inFlight))
+	if r.n > 0 {
+		r.marks[r.n-1].limited = true // also for the packets of this very flush: an underestimate must not pass for a measurement
+	}
 }
 
 // onAck returns the sample that an acknowledgment of bytes gives, the newest of which left at sentAt.
@@ -52,7 +58,9 @@ func (r *rateSampler) onAck(now, sentAt hook.Instant, bytes int) hook.Rate {
 	if r.delivered > r.limitedUntil {
 		r.limitedUntil = 0
 	}
-	r.mark(now, sentAt)
+	if last := r.n - 1; last < 0 || now.Sub(r.marks[last].at) >= now.Sub(sentAt)/marksPerTrip {
+		r.mark(now, sentAt)
+	}
 	return rate
 }
 
@@ -67,13 +75,10 @@ func (r *rateSampler) drop(sentAt hook.Instant) {
 	}
 }
 
-// mark appends a point; a full history loses every second one first.
+// mark appends a point. A full history stays as it is until the path has caught up with it.
 func (r *rateSampler) mark(now, sentAt hook.Instant) {
 	if r.n == maxRateMarks {
-		for i := range maxRateMarks / 2 {
-			r.marks[i] = r.marks[2*i]
-		}
-		r.n = maxRateMarks / 2
+		return
 	}
 	r.marks[r.n] = rateMark{now, r.delivered, sentAt, r.limitedUntil > 0}
 	r.n++

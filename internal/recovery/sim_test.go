@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ type link struct {
 	free    hook.Instant   // when the last packet accepted has been sent
 	leaving []hook.Instant // when the packets accepted are through the bottleneck
 	count   int
+	dropped int
 }
 
 // carry returns when a packet arrives, ok false when it is dropped.
@@ -26,6 +28,7 @@ func (l *link) carry(now hook.Instant, size int) (at hook.Instant, ok bool) {
 	}
 	l.count++
 	if len(l.leaving) > l.queue || l.drop > 0 && l.count%l.drop == 0 {
+		l.dropped++
 		return 0, false
 	}
 	l.free = max(l.free, now).Add(time.Duration(float64(size) / l.rate * float64(time.Second)))
@@ -49,6 +52,11 @@ func bulk(t *testing.T, name string, l *link, d time.Duration) (received int, de
 	if err != nil {
 		t.Fatal(err)
 	}
+	return bulkWith(t, cc, l, d)
+}
+
+func bulkWith(t *testing.T, cc hook.Congestion, l *link, d time.Duration) (received int, det *Detector) {
+	t.Helper()
 	det = NewDetector(Config{}, NewPath(PathConfig{Congestion: cc}))
 	det.SetHandshakeConfirmed()
 	var in Received
@@ -147,11 +155,84 @@ func TestBulkTransferFillsTheLink(t *testing.T) {
 	}
 }
 
-func TestSlowStartDoesNotDrownADeepQueue(t *testing.T) {
-	l := &link{rate: 1.25e6, delay: 50 * ms, queue: 2000}
-	var det *Detector
-	_, det = bulk(t, "cubic", l, 3*time.Second)
-	if rtt := det.Path().RTT.Smoothed(); rtt > time.Second {
-		t.Errorf("round trip of %v on a path of 100 ms after three seconds: HyStart++ did not leave slow start", rtt)
+func TestSlowStartDoesNotOverflowADeepQueue(t *testing.T) {
+	for _, name := range names {
+		l := &link{rate: 1.25e6, delay: 50 * ms, queue: 1000} // ten round trips of queue
+		bulk(t, name, l, 3*time.Second)
+		if l.dropped > 0 {
+			t.Errorf("%s: %d packets dropped: HyStart++ did not leave slow start", name, l.dropped)
+		}
+	}
+}
+
+// rated keeps the delivery rate samples of a transfer.
+type rated struct {
+	*reno
+	samples []hook.Rate
+}
+
+func (c *rated) Acked(e *hook.Acked) {
+	c.samples = append(c.samples, e.Rate)
+	c.reno.Acked(e)
+}
+
+func TestRateSamplesShowTheBottleneck(t *testing.T) {
+	cc := &rated{reno: newReno(BaseMTU)}
+	l := &link{rate: 1.25e6, delay: 15 * ms, queue: 25}
+	bulkWith(t, cc, l, 5*time.Second)
+	var last uint64
+	var rates []float64
+	for i, s := range cc.samples {
+		if s.Delivered < last || s.Interval < 0 {
+			t.Fatalf("sample %d: %+v after %d delivered", i, s, last)
+		}
+		last = s.Delivered
+		if s.Interval > 0 {
+			rates = append(rates, float64(s.Bytes)/s.Interval.Seconds())
+		}
+	}
+	slices.Sort(rates)
+	if median := rates[len(rates)/2]; median < 0.95*l.rate || median > 1.05*l.rate {
+		t.Errorf("median of %.0f bytes/s, want about %.0f", median, l.rate)
+	}
+	if len(cc.samples) < 500 {
+		t.Errorf("%d samples", len(cc.samples))
+	}
+}
+
+func TestRateSamplesTellWhenTheApplicationLimits(t *testing.T) {
+	r := newRig(t, true)
+	trip := func(limit bool) hook.Rate {
+		r.send(4)
+		if limit {
+			r.d.OnAppLimited()
+		}
+		r.advance(100 * ms)
+		next := r.d.NextNumber(AppData)
+		r.ack(next-4, next-1)
+		return r.cc().acks[len(r.cc().acks)-1].Rate
+	}
+	trip(false)
+	if s := trip(false); s.Bytes != 4800 || s.Interval != 100*ms || s.AppLimited {
+		t.Errorf("sample %+v, want 4800 bytes in 100 ms", s)
+	}
+	for i, want := range []bool{true, true, false} {
+		// What leaves until more than was in flight has been acknowledged is limited.
+		if s := trip(i == 0); s.AppLimited != want {
+			t.Errorf("round trip %d after running dry: sample %+v, want limited %v", i, s, want)
+		}
+	}
+}
+
+func TestRateHistoryIsCoarseNotWrong(t *testing.T) {
+	var r rateSampler
+	now := hook.Instant(time.Second)
+	r.onSent(now, 0)
+	// 1000 bytes every millisecond, acknowledged 40 ms later, each by its own frame.
+	for i := range 500 {
+		now = now.Add(ms)
+		if s := r.onAck(now.Add(40*ms), now, 1000); i > 100 && (s.Bytes != uint64(s.Interval/ms)*1000 || s.Interval > 52*ms) {
+			t.Fatalf("sample %d: %+v, want a megabyte a second over at most 52 ms", i, s)
+		}
 	}
 }
