@@ -32,6 +32,7 @@ type world struct {
 	left, right string // traces
 	thread      int    // of the relay
 	stop        func() Stats
+	shut        func() // stops and takes all down
 }
 
 // newWorld builds namespaces and links and starts the relay. kernel gives the simulator's addresses to the
@@ -77,15 +78,21 @@ func newWorld(t *testing.T, scenario string, kernel bool) *world {
 		}
 		return *st
 	}
-	t.Cleanup(func() {
+	gone := false
+	w.shut = func() {
 		w.stop()
+		if gone {
+			return
+		}
+		gone = true
 		netlink.LinkDel(must(netlink.LinkByName("left")))
 		netlink.LinkDel(must(netlink.LinkByName("right")))
 		w.ns[0].Close()
 		w.ns[1].Close()
 		w.sim.Close()
 		runtime.UnlockOSThread()
-	})
+	}
+	t.Cleanup(w.shut)
 	return w
 }
 
@@ -168,7 +175,7 @@ func testRoundTrip(t *testing.T, kernel bool) {
 		s, c := w.udp(t, Right, to), w.udp(t, Left, netip.AddrPortFrom(networks[Left].hosts[family], 50000))
 		sources := echo(s)
 		best := time.Hour
-		for range 10 {
+		for range 4 {
 			start := time.Now()
 			c.WriteToUDPAddrPort(make([]byte, 1200), to)
 			buf := make([]byte, 2000)
@@ -312,7 +319,7 @@ func testTCP(t *testing.T, server netip.Addr) {
 		return err
 	})
 	t.Cleanup(func() { l.Close() })
-	data := make([]byte, 4<<20)
+	data := make([]byte, 2<<20)
 	for i := range data {
 		data[i] = byte(luck(1, Left, forLoss, uint64(i)))
 	}
@@ -343,7 +350,7 @@ func testTCP(t *testing.T, server netip.Addr) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("TCP stream does not arrive")
 	}
-	t.Logf("4 MiB in %v, %v of processor time for all", time.Since(start), cpuTime()-before)
+	t.Logf("2 MiB in %v, %v of processor time for all", time.Since(start), cpuTime()-before)
 	if st := w.stop(); st.BadChecksums != 0 || st.Missed != 0 {
 		t.Errorf("stats %+v: want no trouble", st)
 	}
@@ -358,7 +365,7 @@ func cpuTime() time.Duration {
 }
 
 func TestInsideRebindingChangesThePortThatTheServerSees(t *testing.T) {
-	w := newWorld(t, "rebind --delay=2ms --bandwidth=10Mbps --queue=25 --first-rebind=300ms --rebind-addr", false)
+	w := newWorld(t, "rebind --delay=2ms --bandwidth=10Mbps --queue=25 --first-rebind=100ms --rebind-addr", false)
 	server := netip.AddrPortFrom(ServerV4, ServerPort)
 	s, c := w.udp(t, Right, server), w.udp(t, Left, clientAP)
 	sources := echo(s)
@@ -370,7 +377,7 @@ func TestInsideRebindingChangesThePortThatTheServerSees(t *testing.T) {
 			t.Fatalf("echo comes from %v, %v; want %v", from, err, server)
 		}
 		seen[<-sources] = true
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond)
 	}
 	if len(seen) != 2 || !seen[clientAP] {
 		t.Errorf("server saw %v, want %v and one more", seen, clientAP)
@@ -396,7 +403,7 @@ func TestInsideRelayNeedsLittleProcessorTime(t *testing.T) {
 	w := newWorld(t, s0, false)
 	server := netip.AddrPortFrom(ServerV4, ServerPort)
 	s, c := w.udp(t, Right, server), w.udp(t, Left, clientAP)
-	const packets, every = 1700, 1200 * time.Microsecond // 9.7 Mbit/s of IP packets for two seconds
+	const packets, every = 850, 1200 * time.Microsecond // 9.7 Mbit/s of IP packets for a second
 	received := make(chan int, 1)
 	go func() {
 		buf, n := make([]byte, 2000), 0
@@ -420,7 +427,7 @@ func TestInsideRelayNeedsLittleProcessorTime(t *testing.T) {
 	st := w.stop()
 	t.Logf("%d of %d packets arrive; the relay uses %.1f %% of a processor; lateness mean %v, max %v, %d of %d over 1 ms",
 		n, packets, share, st.Lateness.Mean(), st.Lateness.Max, st.Lateness.Over1ms, st.Lateness.Events)
-	if share > 15 {
+	if share > 15 && !raceDetector {
 		t.Errorf("at 10 Mbit/s the relay uses %.1f %% of a processor, want a few", share)
 	}
 	if uint64(n)+st.ToServer.QueueDrops != packets {
