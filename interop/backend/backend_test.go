@@ -22,6 +22,15 @@ func testBackends(t *testing.T, body func(t *testing.T, b Backend)) {
 	}
 }
 
+// testBackendsInParallel is testBackends for tests that spend their time waiting, and look at nothing but their own job.
+func testBackendsInParallel(t *testing.T, body func(t *testing.T, b Backend)) {
+	t.Parallel()
+	testBackends(t, func(t *testing.T, b Backend) {
+		t.Parallel()
+		body(t, b)
+	})
+}
+
 func pick(t *testing.T, name string) Backend {
 	t.Helper()
 	b, _, err := Pick(name)
@@ -85,7 +94,7 @@ func askFor(t *testing.T, b Backend, j *Job, host string) {
 const markVariable = "QUIVER_TEST_MARK"
 
 func TestPacketsCrossTheSimulatorBothWays(t *testing.T) {
-	testBackends(t, func(t *testing.T, b Backend) {
+	testBackendsInParallel(t, func(t *testing.T, b Backend) {
 		j := testJob(t, b, "echo", "echo")
 		var log bytes.Buffer
 		out := b.Run(t.Context(), j, &log)
@@ -117,7 +126,7 @@ func TestPacketsCrossTheSimulatorBothWays(t *testing.T) {
 }
 
 func TestExitStatusesAreTheRealOnes(t *testing.T) {
-	testBackends(t, func(t *testing.T, b Backend) {
+	testBackendsInParallel(t, func(t *testing.T, b Backend) {
 		for _, tc := range []struct {
 			name, server, client       string
 			wantServer, wantClient     int
@@ -143,7 +152,7 @@ func TestExitStatusesAreTheRealOnes(t *testing.T) {
 }
 
 func TestServerThatIsNotReadyIsToldApart(t *testing.T) {
-	testBackends(t, func(t *testing.T, b Backend) {
+	testBackendsInParallel(t, func(t *testing.T, b Backend) {
 		for _, tc := range []struct{ server, want string }{
 			{"exit 3", "ended with exit status 3 before"},
 			{"rude", "11 bytes that start 68656c6c6f207468, want Version Negotiation"},
@@ -188,7 +197,7 @@ func TestCancellingEndsTheJobQuickly(t *testing.T) {
 }
 
 func TestComplianceReturnsTheExitStatus(t *testing.T) {
-	testBackends(t, func(t *testing.T, b Backend) {
+	testBackendsInParallel(t, func(t *testing.T, b Backend) {
 		for _, role := range []string{Client, Server} {
 			j := testJob(t, b, "banana", "banana")
 			exit, err := b.Compliance(t.Context(), role, testProgram(t, b, j, role, "sloth"), new(bytes.Buffer))
@@ -206,7 +215,7 @@ func TestComplianceReturnsTheExitStatus(t *testing.T) {
 }
 
 func TestJobsRunInParallelWorlds(t *testing.T) {
-	testBackends(t, func(t *testing.T, b Backend) {
+	testBackendsInParallel(t, func(t *testing.T, b Backend) {
 		var all sync.WaitGroup
 		for range 4 {
 			j := testJob(t, b, "echo", "echo")
@@ -222,7 +231,7 @@ func TestJobsRunInParallelWorlds(t *testing.T) {
 }
 
 func TestJobsThatCannotRunSayWhy(t *testing.T) {
-	testBackends(t, func(t *testing.T, b Backend) {
+	testBackendsInParallel(t, func(t *testing.T, b Backend) {
 		for _, tc := range []struct {
 			name   string
 			break_ func(j *Job)

@@ -119,6 +119,7 @@ type view struct {
 	Argv       []string
 	MTU        int
 	Processes  int
+	OldProc    bool // /proc is that of other namespaces
 	DNSSilence time.Duration
 }
 
@@ -163,6 +164,8 @@ func inspect() int {
 	}
 	numbers, _ := filepath.Glob("/proc/[0-9]*")
 	v.Processes = len(numbers)
+	self, _ := os.Readlink("/proc/self")
+	v.OldProc = self != fmt.Sprint(os.Getpid())
 	began = time.Now()
 	if conn, err := net.DialTimeout("tcp", "sim:57832", time.Second); err != nil {
 		v.GateError = err.Error()

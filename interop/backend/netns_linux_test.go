@@ -36,6 +36,7 @@ func inspected(t *testing.T, b Backend) (j *Job, v view) {
 }
 
 func TestEndpointFindsWhatAContainerFinds(t *testing.T) {
+	t.Parallel()
 	j, v := inspected(t, pick(t, "netns"))
 	wantEqual := func(what string, got, want any) {
 		t.Helper()
@@ -65,7 +66,9 @@ func TestEndpointFindsWhatAContainerFinds(t *testing.T) {
 			t.Errorf("writing to %s: %s, want possible %t", dir, v.Writable[dir], writable)
 		}
 	}
-	if v.Processes > 4 { // sandbox, server, client, and nobody of the host
+	if v.OldProc {
+		t.Log("parts of /proc are masked here, so the endpoint has that of the host")
+	} else if v.Processes > 4 { // sandbox, server, client, and nobody of the host
 		t.Errorf("sees %d processes, want those of the job", v.Processes)
 	}
 	for _, dir := range []string{"certs", "www", "downloads", "logs", "peer", "usr", "tmp"} {
@@ -76,6 +79,7 @@ func TestEndpointFindsWhatAContainerFinds(t *testing.T) {
 }
 
 func TestNamesComeFromTheHostsFileOnly(t *testing.T) {
+	t.Parallel()
 	_, v := inspected(t, pick(t, "netns"))
 	for name, want := range map[string]string{
 		"sim": "193.167.0.2", "server": "193.167.100.100", "server4": "193.167.100.100", "client": "193.167.0.100",
@@ -94,6 +98,7 @@ func TestNamesComeFromTheHostsFileOnly(t *testing.T) {
 }
 
 func TestNamespacesCarryIPv6(t *testing.T) {
+	t.Parallel()
 	b := pick(t, "netns")
 	if !haveIPv6() {
 		t.Skip("this kernel runs without IPv6")
@@ -169,6 +174,7 @@ func TestFinishedJobsLeaveNothing(t *testing.T) {
 
 // TestNobodyCanRunJobs runs the tests of this package again without privileges.
 func TestNobodyCanRunJobs(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("not root, so all tests already run without privileges")
 	}
@@ -205,6 +211,7 @@ func TestNobodyCanRunJobs(t *testing.T) {
 }
 
 func TestRootNeedsNoUserNamespace(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("not root, and namespaces without a user namespace are for root")
 	}
