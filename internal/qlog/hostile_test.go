@@ -116,6 +116,20 @@ func TestPacketListsNoMoreFramesThanItsLimits(t *testing.T) {
 	}
 }
 
+func TestLongTokensAndConnectionIDsAreCut(t *testing.T) {
+	var b bytes.Buffer
+	long := bytes.Repeat([]byte{0xab}, 255)
+	newLog(&b).PacketReceived(1, PacketInfo{Type: wire.PacketInitial, DCID: long, Token: long}, nil)
+	h := records(t, b.Bytes())[1].Data["header"].(map[string]any)
+	if h["dcid"] != strings.Repeat("ab", maxHex) || h["dcil"] != 255.0 {
+		t.Errorf("dcid = %v of %v bytes, want the first %d of 255", h["dcid"], h["dcil"], maxHex)
+	}
+	raw := h["token"].(map[string]any)["raw"].(map[string]any)
+	if raw["data"] != strings.Repeat("ab", maxHex) || raw["length"] != 255.0 {
+		t.Errorf("token = %v, want the first %d of 255 bytes", raw, maxHex)
+	}
+}
+
 func TestVersionListsStopAtTheirLimit(t *testing.T) {
 	var b bytes.Buffer
 	l := newLog(&b)
