@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -77,11 +78,37 @@ func (r *run) prepare(ctx context.Context, p party, impl *Implementation) (*prep
 	}
 	ready := &prepared{command: c}
 	if c.Install != "" {
-		if ready.bin, err = r.installer.install(ctx, c.Install, r.prepLog); err != nil {
+		if ready.bin, err = r.installer.install(ctx, c.Install, &buildNotes{r: r}); err != nil {
 			return nil, err
 		}
 	}
 	return ready, r.checkCompliance(ctx, p, ready)
+}
+
+// buildNotes passes what a build says on to the log, and what is not the go command's own to the watcher: a first build
+// takes a minute in which nothing else happens.
+type buildNotes struct {
+	r       *run
+	partial []byte
+}
+
+// Write never fails. An installer calls it from one goroutine at a time.
+func (b *buildNotes) Write(p []byte) (int, error) {
+	b.partial = append(b.partial, p...)
+	for {
+		line, rest, ok := bytes.Cut(b.partial, []byte("\n"))
+		if !ok {
+			break
+		}
+		b.partial = rest
+		if !bytes.HasPrefix(line, []byte("peers: go: ")) {
+			b.r.watch(func(w Watcher) { w.Note(string(line)) })
+		}
+	}
+	if len(b.partial) > maxLogLine {
+		b.partial = nil
+	}
+	return b.r.prepLog.Write(p)
 }
 
 // checkCompliance runs the program with a random TESTCASE, which it has to refuse with exit status 127 within a deadline.

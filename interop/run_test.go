@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -176,13 +177,21 @@ func TestPackageIsInstalledOnceForBothRoles(t *testing.T) {
 	}
 	var mu sync.Mutex
 	calls := 0
-	plan.Install = func(context.Context, string, io.Writer) (string, error) {
+	plan.Install = func(_ context.Context, pkg string, log io.Writer) (string, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		calls++
+		fmt.Fprintf(log, "peers: building %s\npeers: go: downloading y\n", pkg)
 		return "/cache/x", nil
 	}
-	execute(t, t.Context(), plan)
+	var said bytes.Buffer
+	plan.Watch = &PlainProgress{W: &said}
+	_, store := execute(t, t.Context(), plan)
+	wantContains(t, "progress", said.String(), "peers: building example.org/x@v1\n")
+	wantContains(t, "preparation.txt", readAll(t, store.Dir, "preparation.txt"), "downloading y")
+	if strings.Contains(said.String(), "downloading") {
+		t.Errorf("progress has every line of the go command:\n%s", said.String())
+	}
 	if calls != 1 {
 		t.Errorf("installed %d times, want once", calls)
 	}
