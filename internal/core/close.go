@@ -42,6 +42,15 @@ func (c *Conn) CloseTransport(now Time, code Code, reason string) {
 	c.fail(c.at(now), &LocalError{CloseError{Code: uint64(code), Reason: reason}})
 }
 
+// Abandon forgets the connection without telling the peer. err is why.
+func (c *Conn) Abandon(now Time, err error) {
+	if c.closing.state == stateOpen {
+		c.abandon(c.at(now), err)
+	} else if c.closing.state != stateDrained {
+		c.drained()
+	}
+}
+
 // fail closes the connection: with CONNECTION_CLOSE for a *LocalError,
 // silently for any other error.
 func (c *Conn) fail(now hook.Instant, err error) {

@@ -214,6 +214,10 @@ func (c *Conn) NextEvent() (Event, bool) {
 	return e, ok
 }
 
+// NeedsTransmit reports whether a command of the application left a control
+// frame to send, so that Transmit is due although no data was written.
+func (c *Conn) NeedsTransmit() bool { return c.control != 0 || !c.streams.control.empty() }
+
 // Heard reports whether any packet of the peer was authenticated. A server's
 // Conn that heard nothing after its first datagram is to be dropped.
 func (c *Conn) Heard() bool { return c.heard }

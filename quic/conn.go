@@ -1,0 +1,339 @@
+package quic
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed51309289/quiver/internal/core"
+	"github.com/seed51309289/quiver/internal/udp"
+)
+
+// A Conn is a QUIC connection. Its methods are safe for concurrent use.
+//
+// When a connection ends, its blocked calls and all later ones return the
+// reason: *ApplicationError, *TransportError, *IdleTimeoutError,
+// *HandshakeTimeoutError, *StatelessResetError or *VersionNegotiationError. All
+// but the last are net.ErrClosed.
+type Conn struct {
+	t        *Transport
+	listener *Listener // of a server's connection
+	qlog     *qlogFile
+	remote   netip.AddrPort
+
+	handshaking atomic.Bool // datagrams go to inbox
+	inbox       inbox
+
+	ctx         context.Context
+	cancel      context.CancelCauseFunc
+	established chan struct{}
+
+	mu       sync.Mutex // guards core and all below; no system call, wait or callback under it
+	core     *core.Conn
+	flushing bool // somebody is in flush
+	dirty    bool // the one in flush must look again
+	halfOpen bool // counted by the router
+	timer    *time.Timer
+	armed    time.Time // when timer fires; zero = not armed
+
+	accepted [2][]*Stream // streams of the peer; index 1 = unidirectional
+	change   [2]sync.Cond // accepted changed, or the peer allows more streams
+	closeErr error
+}
+
+func newConn(t *Transport, l *Listener, remote netip.AddrPort) *Conn {
+	c := &Conn{t: t, listener: l, remote: remote, established: make(chan struct{})}
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.change[0].L, c.change[1].L = &c.mu, &c.mu
+	c.handshaking.Store(true)
+	return c
+}
+
+func newClientConn(t *Transport, remote netip.AddrPort, tlsConfig *tls.Config, conf *Config) (*Conn, error) {
+	if tlsConfig == nil || len(tlsConfig.NextProtos) == 0 {
+		return nil, errors.New("tls.Config needs NextProtos: QUIC requires ALPN (RFC 9001 §8.1)")
+	}
+	c := newConn(t, nil, remote)
+	now := time.Now()
+	var err error
+	cfg := c.coreConfig(now, tlsConfig, conf, nil)
+	if c.core, err = core.NewClient(now, cfg, netip.Addr{}, remote); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func newServerConn(t *Transport, l *Listener, now time.Time, in *core.Incoming) (*Conn, error) {
+	c := newConn(t, l, in.Remote)
+	var err error
+	cfg := c.coreConfig(now, l.tls, l.conf, in.OriginalDCID.Bytes())
+	c.core, err = core.NewServer(now, cfg, in)
+	return c, err
+}
+
+// coreConfig applies the defaults. odcid is nil in a client, which has not
+// chosen it yet.
+func (c *Conn) coreConfig(now time.Time, tlsConfig *tls.Config, conf *Config, odcid []byte) *core.Config {
+	if conf == nil {
+		conf = &Config{}
+	}
+	cfg := &core.Config{
+		TLS: tlsConfig, Rand: rand.Reader, Versions: conf.versions(),
+		IdleTimeout:      orDefault(conf.MaxIdleTimeout, defaultIdleTimeout),
+		HandshakeTimeout: orDefault(conf.HandshakeTimeout, defaultHandshakeTimeout),
+		KeepAlive:        max(conf.KeepAlivePeriod, 0),
+		StreamWindow:     orDefaultU(conf.InitialStreamWindow, defaultStreamWindow),
+		MaxStreamWindow:  orDefaultU(conf.MaxStreamWindow, defaultMaxStreamWindow),
+		ConnWindow:       orDefaultU(conf.InitialConnWindow, defaultConnWindow),
+		MaxConnWindow:    orDefaultU(conf.MaxConnWindow, defaultMaxConnWindow),
+		SendBuffer:       orDefaultU(conf.SendBuffer, defaultSendBuffer),
+		MaxStreamsBidi:   uint64(orDefault(conf.MaxIncomingStreams, defaultStreams)),
+		MaxStreamsUni:    uint64(orDefault(conf.MaxIncomingUniStreams, defaultStreams)),
+		Congestion:       conf.newCongestion,
+		MaxMTU:           orDefault(conf.MaxDatagramSize, defaultMaxDatagram),
+		NoECN:            conf.DisableECN,
+		ResetKey:         &c.t.reset,
+	}
+	c.qlog = openQLog(conf, c.listener == nil, odcid, now)
+	cfg.Log = c.qlog.log(now)
+	return cfg
+}
+
+// flush sends what the core has to send, hands its events out, and arms the
+// timer. The caller holds c.mu, which flush releases: nothing is sent under it.
+func (c *Conn) flush(now time.Time) {
+	c.drainEvents()
+	if c.flushing {
+		c.dirty = true
+		c.mu.Unlock()
+		return
+	}
+	c.flushing = true
+	b := c.t.batches.Get().(*core.Batch)
+	b.MaxSegments = c.t.sock.MaxSegments()
+	for {
+		c.dirty = false
+		for c.core.Transmit(now, b) {
+			c.mu.Unlock()
+			err := c.t.sock.Write(b.Buf, b.Segment, b.Remote, b.Local, b.ECN)
+			c.mu.Lock()
+			if err != nil && errors.Is(err, udp.ErrTooBig) {
+				c.core.TooBig(now, b.Segment)
+			}
+		}
+		c.drainEvents()
+		if !c.dirty {
+			break
+		}
+		now = time.Now()
+	}
+	c.flushing = false
+	c.arm(now)
+	c.mu.Unlock()
+	c.t.batches.Put(b)
+}
+
+// flushLocked is flush for a caller that goes on under c.mu.
+func (c *Conn) flushLocked() {
+	c.flush(time.Now())
+	c.mu.Lock()
+}
+
+// unlock releases c.mu, and flushes first if a command left a control frame.
+func (c *Conn) unlock() {
+	if c.core.NeedsTransmit() {
+		c.flush(time.Now())
+		return
+	}
+	c.mu.Unlock()
+}
+
+// refuse closes a connection that nobody will accept (RFC 9000 §20.1). The
+// caller holds c.mu.
+func (c *Conn) refuse() {
+	c.core.CloseTransport(time.Now(), core.ConnectionRefused, refusedReason)
+}
+
+// arm sets the timer if the deadline moved forward. A deadline that moves back
+// leaves it: it fires early once, and is set again then.
+func (c *Conn) arm(now time.Time) {
+	at := c.core.Deadline()
+	if at.IsZero() || !c.armed.IsZero() && !at.Before(c.armed) {
+		return
+	}
+	c.armed = at
+	if c.timer == nil {
+		c.timer = time.AfterFunc(at.Sub(now), c.tick)
+		return
+	}
+	c.timer.Reset(at.Sub(now))
+}
+
+// tick is the timer's function.
+func (c *Conn) tick() {
+	now := time.Now()
+	c.mu.Lock()
+	c.armed = time.Time{}
+	if at := c.core.Deadline(); !at.IsZero() && !at.After(now) {
+		c.core.Tick(now)
+	}
+	if c.handshaking.Load() && !c.core.Handshaking() {
+		c.endHandshake()
+	}
+	c.flush(now)
+}
+
+// drainEvents takes the core's news. The caller holds c.mu.
+func (c *Conn) drainEvents() {
+	for {
+		e, ok := c.core.NextEvent()
+		if !ok {
+			return
+		}
+		switch e.Kind {
+		case core.EventReadable:
+			c.wrap(e.Stream).readable.Broadcast()
+		case core.EventWritable:
+			c.wrap(e.Stream).writable.Broadcast()
+		case core.EventOpened:
+			uni := !e.Stream.CanSend()
+			c.accepted[kind(uni)] = append(c.accepted[kind(uni)], c.wrap(e.Stream))
+			c.change[kind(uni)].Broadcast()
+		case core.EventStreams:
+			c.change[kind(e.Uni)].Broadcast()
+		case core.EventEstablished:
+			c.handleEstablished()
+		case core.EventClosed:
+			c.handleClosed(e.Err)
+		case core.EventDrained:
+			c.handleDrained()
+		default:
+			c.t.routeEvent(c, &e)
+		}
+	}
+}
+
+// routeEvent keeps the router's table.
+func (t *Transport) routeEvent(c *Conn, e *core.Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch e.Kind {
+	case core.EventIDIssued:
+		t.router.Add(e.ID, c)
+	case core.EventIDRetired:
+		t.router.Remove(e.ID)
+	case core.EventResetToken:
+		t.router.AddReset(e.Token, c)
+	case core.EventTokenGone:
+		t.router.RemoveReset(e.Token)
+	}
+}
+
+func (c *Conn) handleEstablished() {
+	close(c.established)
+	c.noLongerHalfOpen()
+	if c.listener != nil {
+		c.listener.put(c)
+	}
+}
+
+func (c *Conn) handleClosed(err error) {
+	c.closeErr = publicError(err)
+	c.cancel(c.closeErr)
+	c.noLongerHalfOpen()
+	c.change[0].Broadcast()
+	c.change[1].Broadcast()
+}
+
+func (c *Conn) noLongerHalfOpen() {
+	if c.halfOpen {
+		c.halfOpen = false
+		c.t.mu.Lock()
+		c.t.router.HalfOpen(-1)
+		c.t.mu.Unlock()
+	}
+}
+
+func (c *Conn) handleDrained() {
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	c.qlog.close()
+	c.t.forget(c)
+}
+
+// abandon forgets the connection without a word.
+func (c *Conn) abandon() {
+	c.mu.Lock()
+	c.core.Abandon(time.Now(), net.ErrClosed)
+	c.drainEvents()
+	c.mu.Unlock()
+}
+
+// CloseWithError ends the connection: the peer learns code and reason, all
+// streams end with an *ApplicationError. Data that was not acknowledged may be
+// lost. It never fails, and does nothing on a connection that has ended.
+func (c *Conn) CloseWithError(code uint64, reason string) error {
+	c.mu.Lock()
+	now := time.Now()
+	c.core.Close(now, code, reason)
+	c.flush(now)
+	return nil
+}
+
+// Context is done when the connection has ended; its cause is the reason.
+func (c *Conn) Context() context.Context { return c.ctx }
+
+// LocalAddr returns the address of the socket.
+func (c *Conn) LocalAddr() net.Addr { return c.t.LocalAddr() }
+
+// RemoteAddr returns the peer's address.
+func (c *Conn) RemoteAddr() net.Addr { return net.UDPAddrFromAddrPort(c.remote) }
+
+// ConnectionState is what a connection negotiated.
+type ConnectionState struct {
+	TLS     tls.ConnectionState
+	Version Version
+}
+
+// ConnectionState returns what was negotiated.
+func (c *Conn) ConnectionState() ConnectionState {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := ConnectionState{Version: Version(c.core.Version())}
+	if t := c.core.TLSState(); t != nil {
+		s.TLS = *t
+	}
+	return s
+}
+
+// Stats is what a connection measured.
+type Stats struct {
+	SmoothedRTT, MinRTT, LatestRTT time.Duration
+	CongestionWindow, InFlight     int    // bytes
+	MTU                            int    // bytes of UDP payload
+	Congestion                     string // name of the controller
+}
+
+// Stats returns the present measurements.
+func (c *Conn) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Stats(c.core.Stats())
+}
+
+// UpdateKeys begins a key update (RFC 9001 §6). It reports false while the
+// protocol does not allow one.
+func (c *Conn) UpdateKeys() bool {
+	c.mu.Lock()
+	now := time.Now()
+	ok := c.core.UpdateKeys(now)
+	c.flush(now)
+	return ok
+}

@@ -1,0 +1,163 @@
+package quic
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/seed51309289/quiver/internal/core"
+)
+
+// TransportErrorCode is an error code of RFC 9000 §20.1.
+type TransportErrorCode uint64
+
+// String returns the code's name.
+func (c TransportErrorCode) String() string { return core.Code(c).String() }
+
+// A TransportError ended a connection: one side broke the protocol, or TLS
+// failed. It is net.ErrClosed.
+type TransportError struct {
+	Remote bool // the peer closed
+	Code   TransportErrorCode
+	Frame  uint64 // type of the frame that caused it; 0 = unknown
+	Reason string
+}
+
+func (e *TransportError) Error() string {
+	return closeText(e.Remote, e.Code.String(), e.Reason)
+}
+
+// Unwrap makes the error net.ErrClosed.
+func (e *TransportError) Unwrap() error { return net.ErrClosed }
+
+// An ApplicationError ended a connection because an application closed it with
+// CloseWithError. It is net.ErrClosed.
+type ApplicationError struct {
+	Remote bool // the peer closed
+	Code   uint64
+	Reason string
+}
+
+func (e *ApplicationError) Error() string {
+	return closeText(e.Remote, fmt.Sprintf("application error %#x", e.Code), e.Reason)
+}
+
+// Unwrap makes the error net.ErrClosed.
+func (e *ApplicationError) Unwrap() error { return net.ErrClosed }
+
+func closeText(remote bool, code, reason string) string {
+	text := "quic: closed connection: " + code
+	if remote {
+		text = "quic: peer closed connection: " + code
+	}
+	if reason != "" {
+		text += ": " + reason
+	}
+	return text
+}
+
+// A StreamError says that one direction of a stream was given up: by a reset,
+// or by a request to stop sending.
+type StreamError struct {
+	StreamID uint64
+	Code     uint64 // application error code
+	Remote   bool   // the peer did it
+}
+
+func (e *StreamError) Error() string {
+	if e.Remote {
+		return fmt.Sprintf("quic: peer canceled stream %d with code %#x", e.StreamID, e.Code)
+	}
+	return fmt.Sprintf("quic: canceled stream %d with code %#x", e.StreamID, e.Code)
+}
+
+// IdleTimeoutError ended a silent connection. It is a net.Error with Timeout.
+type IdleTimeoutError struct{}
+
+func (*IdleTimeoutError) Error() string { return "quic: idle timeout: no packet from the peer" }
+
+// Timeout reports true.
+func (*IdleTimeoutError) Timeout() bool { return true }
+
+// Temporary reports false.
+func (*IdleTimeoutError) Temporary() bool { return false }
+
+// Unwrap makes the error net.ErrClosed.
+func (*IdleTimeoutError) Unwrap() error { return net.ErrClosed }
+
+// HandshakeTimeoutError ended a connection that was not established in time.
+// It is a net.Error with Timeout.
+type HandshakeTimeoutError struct{}
+
+func (*HandshakeTimeoutError) Error() string { return "quic: handshake did not complete in time" }
+
+// Timeout reports true.
+func (*HandshakeTimeoutError) Timeout() bool { return true }
+
+// Temporary reports false.
+func (*HandshakeTimeoutError) Temporary() bool { return false }
+
+// Unwrap makes the error net.ErrClosed.
+func (*HandshakeTimeoutError) Unwrap() error { return net.ErrClosed }
+
+// StatelessResetError ended a connection that the peer had forgotten.
+type StatelessResetError struct{}
+
+func (*StatelessResetError) Error() string {
+	return "quic: peer lost the connection (stateless reset)"
+}
+
+// Unwrap makes the error net.ErrClosed.
+func (*StatelessResetError) Unwrap() error { return net.ErrClosed }
+
+// VersionNegotiationError says that client and server have no version in common.
+type VersionNegotiationError struct{ Ours, Theirs []Version }
+
+func (e *VersionNegotiationError) Error() string {
+	return fmt.Sprintf("quic: no common version: server has %#x, we have %#x", e.Theirs, e.Ours)
+}
+
+// publicError turns an error of the core into the one that users meet.
+func publicError(err error) error {
+	var (
+		local   *core.LocalError
+		peer    *core.PeerError
+		stream  *core.StreamError
+		version *core.VersionError
+	)
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &local):
+		return closeError(false, &local.CloseError)
+	case errors.As(err, &peer):
+		return closeError(true, &peer.CloseError)
+	case errors.As(err, &stream):
+		return &StreamError{StreamID: stream.Stream, Code: stream.Code, Remote: stream.Remote}
+	case errors.As(err, &version):
+		e := &VersionNegotiationError{}
+		for _, v := range version.Ours {
+			e.Ours = append(e.Ours, Version(v))
+		}
+		for _, v := range version.Theirs {
+			e.Theirs = append(e.Theirs, Version(v))
+		}
+		return e
+	}
+	switch err.(type) {
+	case *core.IdleTimeoutError:
+		return &IdleTimeoutError{}
+	case *core.HandshakeTimeoutError:
+		return &HandshakeTimeoutError{}
+	case *core.StatelessResetError:
+		return &StatelessResetError{}
+	}
+	return err
+}
+
+func closeError(remote bool, e *core.CloseError) error {
+	if e.App {
+		return &ApplicationError{Remote: remote, Code: e.Code, Reason: e.Reason}
+	}
+	return &TransportError{Remote: remote, Code: TransportErrorCode(e.Code), Frame: uint64(e.Frame), Reason: e.Reason}
+}

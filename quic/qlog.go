@@ -1,0 +1,116 @@
+package quic
+
+import (
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/seed51309289/quiver/internal/qlog"
+)
+
+// maxQLogBacklog bounds the events that wait for the disk, in bytes; beyond it
+// they are left out of the log.
+const maxQLogBacklog = 16 << 20
+
+// qlogFile writes a connection's log from a goroutine of its own, since the
+// core writes under the connection's lock. A nil *qlogFile is no log.
+type qlogFile struct {
+	l    *qlog.Log
+	file *os.File
+
+	mu     sync.Mutex // guards all below; a leaf
+	wake   sync.Cond
+	buf    bytes.Buffer
+	closed bool
+
+	done chan struct{} // closed when everything is written
+}
+
+// openQLog makes the log file of a connection, or returns nil.
+func openQLog(conf *Config, client bool, odcid []byte, now time.Time) *qlogFile {
+	dir := conf.QLogDir
+	if dir == "" {
+		dir = os.Getenv("QLOGDIR")
+	}
+	if dir == "" {
+		return nil
+	}
+	side := "server"
+	if client {
+		side = "client"
+		odcid = make([]byte, 8) // the core has not chosen it yet; any name will do
+		rand.Read(odcid)
+	}
+	name := fmt.Sprintf("%s_%x_%s.sqlog", now.UTC().Format("20060102T150405.000"), odcid, side)
+	if os.MkdirAll(dir, 0o777) != nil {
+		return nil
+	}
+	file, err := os.Create(filepath.Join(dir, name))
+	if err != nil {
+		return nil // a connection does not fail for want of a log
+	}
+	f := &qlogFile{file: file, done: make(chan struct{})}
+	f.wake.L = &f.mu
+	f.l = qlog.New(f, qlog.Header{Vantage: side, ODCID: odcid, Epoch: now})
+	go f.run()
+	return f
+}
+
+func (f *qlogFile) log(time.Time) *qlog.Log {
+	if f == nil {
+		return nil
+	}
+	return f.l
+}
+
+// Write takes whole records; it never blocks on the disk.
+func (f *qlogFile) Write(p []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.buf.Len() < maxQLogBacklog && !f.closed {
+		f.buf.Write(p)
+		f.wake.Signal()
+	}
+	return len(p), nil
+}
+
+func (f *qlogFile) run() {
+	defer close(f.done)
+	var out []byte
+	for {
+		f.mu.Lock()
+		for f.buf.Len() == 0 && !f.closed {
+			f.wake.Wait()
+		}
+		out = append(out[:0], f.buf.Bytes()...)
+		f.buf.Reset()
+		closed := f.closed
+		f.mu.Unlock()
+		f.file.Write(out) // an error shows in the file's end
+		if closed {
+			f.file.Close()
+			return
+		}
+	}
+}
+
+func (f *qlogFile) close() {
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	f.closed = true
+	f.wake.Signal()
+	f.mu.Unlock()
+}
+
+// wait returns when a closed log is on disk.
+func (f *qlogFile) wait() {
+	if f != nil {
+		<-f.done
+	}
+}

@@ -1,0 +1,281 @@
+package quic
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/seed51309289/quiver/internal/core"
+	"github.com/seed51309289/quiver/internal/crypt"
+	"github.com/seed51309289/quiver/internal/udp"
+	"github.com/seed51309289/quiver/internal/wire"
+)
+
+// trainsPerRead is how many trains one read of the socket takes: what arrived
+// together is answered by one acknowledgment.
+const trainsPerRead = 4
+
+// A Transport runs QUIC connections on one socket. Set the fields before the
+// first method call and leave them alone after it. The zero value with a Conn
+// is ready to use.
+type Transport struct {
+	// Conn is the socket. A *net.UDPConn is read and written in batches; any other
+	// net.PacketConn works, too. The Transport owns it from the first call on.
+	Conn net.PacketConn
+
+	// RequireRetry, if set, is asked for every new client whether it must prove its
+	// address by a Retry first. It runs on the socket's goroutine: it must not
+	// block.
+	RequireRetry func(client netip.AddrPort) bool
+
+	// StatelessResetKey lets a restarted server reset connections of its former
+	// life; TokenKey lets it accept its former Retry tokens. nil = random.
+	StatelessResetKey, TokenKey *[32]byte
+
+	once  sync.Once
+	start error
+	sock  udp.Conn
+	reset crypt.ResetKey
+
+	mu       sync.Mutex // guards all below; a leaf: nothing is locked under it
+	router   *core.Router[*Conn]
+	conns    map[*Conn]struct{}
+	listener *Listener
+	closed   bool
+	single   bool // closes itself with its only connection
+
+	handshakes pool
+	batches    sync.Pool // *core.Batch
+	done       chan struct{}
+}
+
+// init starts the socket's goroutine.
+func (t *Transport) init() error {
+	t.once.Do(func() { t.start = t.open() })
+	return t.start
+}
+
+func (t *Transport) open() error {
+	if t.Conn == nil {
+		return errors.New("quic: transport without a socket: got nil Conn, want a net.PacketConn")
+	}
+	var token [32]byte
+	for _, k := range []struct {
+		dst *[32]byte
+		set *[32]byte
+	}{{(*[32]byte)(&t.reset), t.StatelessResetKey}, {&token, t.TokenKey}} {
+		if k.set != nil {
+			*k.dst = *k.set
+		} else {
+			rand.Read(k.dst[:])
+		}
+	}
+	if c, ok := t.Conn.(*net.UDPConn); ok {
+		s, err := udp.New(c, udp.Config{})
+		if err != nil {
+			return fmt.Errorf("quic: %w", err)
+		}
+		t.sock = s
+	} else {
+		t.sock = udp.Wrap(t.Conn)
+	}
+	t.router = core.NewRouter[*Conn](core.RouterConfig{
+		Versions: []wire.Version{wire.Version1},
+		Rand:     rand.Reader,
+		ResetKey: &t.reset,
+		TokenKey: crypt.NewTokenKey(token),
+		Retry:    t.RequireRetry,
+	})
+	t.conns = make(map[*Conn]struct{})
+	t.batches.New = func() any { return &core.Batch{Buf: make([]byte, 0, udp.MaxTrainSize)} }
+	t.done = make(chan struct{})
+	go t.readLoop()
+	return nil
+}
+
+// LocalAddr returns the address of the socket.
+func (t *Transport) LocalAddr() net.Addr { return t.Conn.LocalAddr() }
+
+// Dial connects to a server and waits until the handshake is complete, or ctx
+// is done. tlsConfig needs ServerName and NextProtos; conf may be nil.
+func (t *Transport) Dial(ctx context.Context, addr net.Addr, tlsConfig *tls.Config, conf *Config) (*Conn, error) {
+	if err := conf.Validate(); err != nil {
+		return nil, err
+	}
+	if err := t.init(); err != nil {
+		return nil, err
+	}
+	remote, err := addrPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	c, err := newClientConn(t, remote, tlsConfig, conf)
+	if err != nil {
+		return nil, fmt.Errorf("quic: dial %v: %w", addr, publicError(err))
+	}
+	if !t.add(c) {
+		return nil, net.ErrClosed
+	}
+	c.mu.Lock()
+	c.flush(time.Now())
+	select {
+	case <-c.established:
+		return c, nil
+	case <-c.ctx.Done():
+		return nil, context.Cause(c.ctx)
+	case <-ctx.Done():
+		c.CloseWithError(0, "")
+		return nil, fmt.Errorf("quic: dial %v: %w", addr, context.Cause(ctx))
+	}
+}
+
+func addrPort(addr net.Addr) (netip.AddrPort, error) {
+	if u, ok := addr.(*net.UDPAddr); ok {
+		ap := u.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), nil
+	}
+	ap, err := netip.ParseAddrPort(addr.String())
+	if err != nil {
+		return ap, fmt.Errorf("quic: address %v: %w", addr, err)
+	}
+	return ap, nil
+}
+
+// Listen accepts connections on the socket. tlsConfig needs a certificate and
+// NextProtos; conf may be nil. A Transport has one Listener at a time.
+func (t *Transport) Listen(tlsConfig *tls.Config, conf *Config) (*Listener, error) {
+	if err := conf.Validate(); err != nil {
+		return nil, err
+	}
+	if tlsConfig == nil || len(tlsConfig.NextProtos) == 0 {
+		return nil, errors.New("quic: listen: tls.Config needs NextProtos: QUIC requires ALPN (RFC 9001 §8.1)")
+	}
+	if err := t.init(); err != nil {
+		return nil, err
+	}
+	l := newListener(t, tlsConfig, conf)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, net.ErrClosed
+	}
+	if t.listener != nil {
+		return nil, errors.New("quic: listen: the transport has a listener already")
+	}
+	t.listener = l
+	t.router.Accept(true)
+	return l, nil
+}
+
+// add registers a connection; false means that the Transport is closed.
+func (t *Transport) add(c *Conn) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.closed {
+		t.conns[c] = struct{}{}
+	}
+	return !t.closed
+}
+
+// forget drops a connection that is drained.
+func (t *Transport) forget(c *Conn) {
+	t.mu.Lock()
+	delete(t.conns, c)
+	last := t.single && len(t.conns) == 0 && !t.closed
+	t.mu.Unlock()
+	if last {
+		go t.Close() // not here: Close waits for the reader, which may be our caller
+	}
+}
+
+// Close closes all connections with code 0, and the socket. It waits for the
+// socket's goroutine, so it must not be called from a callback.
+func (t *Transport) Close() error {
+	if err := t.init(); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		<-t.done
+		return nil
+	}
+	t.closed = true
+	l, conns := t.listener, make([]*Conn, 0, len(t.conns))
+	for c := range t.conns {
+		conns = append(conns, c)
+	}
+	t.mu.Unlock()
+	if l != nil {
+		l.fail(net.ErrClosed)
+	}
+	for _, c := range conns {
+		c.CloseWithError(0, "")
+		c.abandon()
+	}
+	err := t.sock.Close()
+	<-t.done
+	for _, c := range conns {
+		c.qlog.wait()
+	}
+	return err
+}
+
+// DialAddr dials addr, "host:port", on a socket of its own, which closes with
+// the connection.
+func DialAddr(ctx context.Context, addr string, tlsConfig *tls.Config, conf *Config) (*Conn, error) {
+	remote, err := net.ResolveUDPAddr("udp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("quic: dial %s: %w", addr, err)
+	}
+	network := "udp4"
+	if remote.IP.To4() == nil {
+		network = "udp6"
+	}
+	sock, err := net.ListenUDP(network, nil)
+	if err != nil {
+		return nil, fmt.Errorf("quic: dial %s: %w", addr, err)
+	}
+	if tlsConfig == nil {
+		tlsConfig = &tls.Config{}
+	}
+	if tlsConfig.ServerName == "" && !tlsConfig.InsecureSkipVerify {
+		host, _, _ := net.SplitHostPort(addr)
+		tlsConfig = tlsConfig.Clone()
+		tlsConfig.ServerName = host
+	}
+	t := &Transport{Conn: sock, single: true}
+	c, err := t.Dial(ctx, remote, tlsConfig, conf)
+	if err != nil {
+		t.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// ListenAddr listens on addr, "host:port", on a socket of its own, which closes
+// with the Listener.
+func ListenAddr(addr string, tlsConfig *tls.Config, conf *Config) (*Listener, error) {
+	local, err := net.ResolveUDPAddr("udp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("quic: listen %s: %w", addr, err)
+	}
+	sock, err := net.ListenUDP("udp", local)
+	if err != nil {
+		return nil, fmt.Errorf("quic: listen %s: %w", addr, err)
+	}
+	t := &Transport{Conn: sock}
+	l, err := t.Listen(tlsConfig, conf)
+	if err != nil {
+		sock.Close()
+		return nil, err
+	}
+	l.owns = true
+	return l, nil
+}
