@@ -13,7 +13,7 @@ const (
 	MaxTracked = 1 << 16 // packets between the oldest of unknown fate and the newest, per space
 	MaxPaths   = 8       // paths a connection may have packets in flight on
 
-	maxSkips        = 8 // skipped numbers remembered per space, beyond those still in the ring
+	maxSkips        = 8 // newest skipped numbers per space, which every acknowledgment is checked against
 	packetThreshold = 3 // RFC 9002 §6.1.1: kPacketThreshold
 	noPath          = MaxPaths
 )

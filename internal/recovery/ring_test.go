@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -13,13 +14,14 @@ import (
 
 // ledger is the model of a Detector's bookkeeping: outstanding packets by space and number, and the fates that were told.
 type ledger struct {
-	d    *Detector
-	out  [NumSpaces]map[uint64]Sent
-	skip [NumSpaces]map[uint64]bool
-	top  [NumSpaces]uint64 // largest acknowledged
-	any  [NumSpaces]bool
-	gone [NumSpaces]bool
-	err  error
+	d     *Detector
+	out   [NumSpaces]map[uint64]Sent
+	skip  [NumSpaces]map[uint64]bool
+	skips [NumSpaces][]uint64
+	top   [NumSpaces]uint64 // largest acknowledged
+	any   [NumSpaces]bool
+	gone  [NumSpaces]bool
+	err   error
 }
 
 func newLedger(d *Detector) *ledger {
@@ -70,6 +72,33 @@ func (l *ledger) ack(now hook.Instant, id SpaceID, ranges []Range) {
 		}
 	}
 	l.top[id], l.any[id] = max(l.top[id], ranges[0].Largest), true
+}
+
+// lie acknowledges whatever comes up, and wants an error when that was never sent.
+func (l *ledger) lie(now hook.Instant, id SpaceID, rnd func(int) int) {
+	next := l.d.NextNumber(id)
+	hi := next + 2 - min(next+2, uint64(rnd(30)))
+	var ranges []Range
+	bad := hi >= next
+	for range 1 + rnd(40) {
+		lo := hi - min(hi, uint64(rnd(6)))
+		ranges = append(ranges, Range{lo, hi})
+		for i := range min(len(l.skips[id]), maxSkips) {
+			bad = bad || Range{lo, hi}.Contains(l.skips[id][len(l.skips[id])-1-i])
+		}
+		gap := uint64(2 + rnd(3))
+		if lo < gap {
+			break
+		}
+		hi = lo - gap
+	}
+	if !bad {
+		l.ack(now, id, ranges)
+		return
+	}
+	if _, err := l.d.OnAck(now, id, ranges, 0, nil, l); !l.gone[id] && !errors.Is(err, ErrUnsent) {
+		l.err = fmt.Errorf("%s: acknowledgment of %v, next is %d, skipped %v: got %v, want ErrUnsent", id, ranges, next, l.skips[id], err)
+	}
 }
 
 // pick chooses about n runs of sent numbers below the next, avoiding skipped ones.
@@ -181,6 +210,7 @@ func (l *ledger) step(now *hook.Instant, rnd func(int) int) {
 	case 17:
 		if !l.gone[id] && l.d.CanTrack(id) {
 			l.skip[id][l.d.NextNumber(id)] = true
+			l.skips[id] = append(l.skips[id], l.d.NextNumber(id))
 			l.d.SkipNumber(id)
 		}
 	case 18:
@@ -199,7 +229,9 @@ func (l *ledger) step(now *hook.Instant, rnd func(int) int) {
 			l.d.Trim()
 		}
 	case 19:
-		l.d.SetAmplificationBlocked(rnd(4) == 0)
+		if l.d.SetAmplificationBlocked(rnd(4) == 0); rnd(2) == 0 {
+			l.lie(*now, id, rnd)
+		}
 	}
 }
 
