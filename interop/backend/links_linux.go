@@ -93,7 +93,7 @@ func connect(role string, pid int) error {
 	if err := configure(h, s.link, s.gateway4, s.gateway6, 0); err != nil {
 		return fmt.Errorf("link to the %s: %w", role, err)
 	}
-	return nil
+	return neighbour(h, s.link, s.peerMAC, s.peer4.Addr(), s.peer6.Addr())
 }
 
 // configurePeer configures the network namespace that this process is in as that of role, whose link is there.
@@ -109,6 +109,9 @@ func configurePeer(role string) error {
 	}
 	// Everything goes through the simulator, so there is no route to the neighbours on the link itself.
 	if err := configure(h, peerLink, s.peer4, s.peer6, unix.IFA_F_NOPREFIXROUTE); err != nil {
+		return err
+	}
+	if err := neighbour(h, peerLink, s.gatewayMAC, s.gateway4.Addr(), s.gateway6.Addr()); err != nil {
 		return err
 	}
 	if err := route(h, peerLink, network4, s.gateway4.Addr()); err != nil {
@@ -139,6 +142,25 @@ func configure(h *netlink.Handle, name string, v4, v6 netip.Prefix, flags int) e
 		}
 	}
 	return h.LinkSetUp(link)
+}
+
+// neighbour tells the kernel who is at the other end. It would ask otherwise, and ask again only after a second when the first question
+// came before the other end was up.
+func neighbour(h *netlink.Handle, name string, mac net.HardwareAddr, addrs ...netip.Addr) error {
+	link, err := h.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("link %s: %w", name, err)
+	}
+	for _, addr := range addrs {
+		if addr.Is6() && !haveIPv6() {
+			continue
+		}
+		n := &netlink.Neigh{LinkIndex: link.Attrs().Index, State: unix.NUD_PERMANENT, IP: addr.AsSlice(), HardwareAddr: mac}
+		if err := h.NeighSet(n); err != nil {
+			return fmt.Errorf("neighbour %v of %s: %w", addr, name, err)
+		}
+	}
+	return nil
 }
 
 // route sends to through gateway, which is on the link even though no route says so.

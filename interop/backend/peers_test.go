@@ -79,6 +79,37 @@ func TestRealPeersTransferAFile(t *testing.T) {
 	}
 }
 
+// TestQuicGoRunsOnLoopback runs our endpoint on the quic-go library where the endpoint of its own project cannot run.
+func TestQuicGoRunsOnLoopback(t *testing.T) {
+	if os.Getenv("QUIVER_PEERS") != "1" || testing.Short() {
+		t.Skip("builds a foreign library through the module proxy: set QUIVER_PEERS=1 to run it")
+	}
+	b := pick(t, "loopback")
+	binary := install(t, "embedded:quicgo")
+	for _, testcase := range []string{"handshake", "transfer", "retry"} {
+		j := testJob(t, b, "", "")
+		os.Remove(j.Certs + "/cert.pem")
+		if err := certs.Generate(j.Certs, 1, time.Now(), nil); err != nil {
+			t.Fatal(err)
+		}
+		server, _ := b.Places(j, Server)
+		client, _ := b.Places(j, Client)
+		j.Server = Program{Name: "quic-go", Env: []string{"TESTCASE=" + testcase, "QLOGDIR=" + server.QLog},
+			Argv: []string{binary, "server", "-listen", server.Listen, "-certs", server.Certs, "-www", server.WWW}}
+		j.Client = Program{Name: "quic-go", Env: []string{"TESTCASE=" + testcase, "SSLKEYLOGFILE=" + client.Logs + "/keys.log"},
+			Argv: []string{binary, "client", "-downloads", client.Downloads, "https://" + client.Authority("server4") + "/file"}}
+		var log bytes.Buffer
+		out := b.Run(t.Context(), j, &log)
+		got, err := os.ReadFile(filepath.Join(j.Downloads, "file"))
+		if out.Err != nil || out.Client.Code != 0 || err != nil || string(got) != "content" {
+			t.Errorf("%s: outcome %+v, %q, %v\n%s", testcase, out, got, err, &log)
+		}
+		if keys, _ := os.ReadFile(filepath.Join(j.Dir, "client", "keys.log")); !strings.Contains(string(keys), "SERVER_HANDSHAKE_TRAFFIC_SECRET") {
+			t.Errorf("%s: key log of the client: %q", testcase, keys)
+		}
+	}
+}
+
 func install(t *testing.T, peer string) string {
 	t.Helper()
 	path, err := peers.Install(t.Context(), peer, os.Getenv("QUIVER_PEERS_CACHE"), io.Discard)

@@ -74,7 +74,7 @@ func playJob(ctx context.Context, w world, j *Job) Outcome {
 	case limited.Err() != nil:
 		p.out.TimedOut, err = true, nil
 	}
-	p.out.Err = errors.Join(err, p.end(ctx, limited))
+	p.out.Err = errors.Join(err, p.end(limited))
 	p.out.Client, p.out.Server = exitOf(p.client), exitOf(p.server)
 	p.out.Duration = time.Since(began)
 	return p.out
@@ -132,9 +132,9 @@ func (p *play) startRelay(ctx context.Context) {
 	}
 }
 
-// end ends what still runs: at once when the deadline or the caller says so, otherwise with a grace time.
-func (p *play) end(ctx, limited context.Context) error {
-	p.endPrograms(ctx, limited)
+// end ends what still runs: with a grace time as long as ctx lasts, otherwise at once.
+func (p *play) end(ctx context.Context) error {
+	p.endPrograms(ctx)
 	if p.relay == nil {
 		return nil
 	}
@@ -152,20 +152,16 @@ func (p *play) end(ctx, limited context.Context) error {
 	}
 }
 
-func (p *play) endPrograms(ctx, limited context.Context) {
-	if p.client != nil && p.client.ended() && !p.server.ended() {
+func (p *play) endPrograms(ctx context.Context) {
+	if p.client != nil && p.client.ended() {
 		select {
 		case <-p.server.done:
-		case <-limited.Done():
+		case <-ctx.Done():
 		case <-time.After(drainTime):
 		}
 	}
 	for _, one := range []*process{p.client, p.server} {
-		switch {
-		case one == nil:
-		case limited.Err() != nil && !p.clientDone():
-			one.kill()
-		default:
+		if one != nil {
 			one.stop(ctx)
 		}
 	}
@@ -180,8 +176,6 @@ func logCarried(w io.Writer, stats netsim.Stats) {
 	text, _ := json.Marshal(stats)
 	fmt.Fprintf(w, "Carried: %s\n", text)
 }
-
-func (p *play) clientDone() bool { return p.client != nil && p.client.ended() }
 
 func exitOf(p *process) Exit {
 	if p == nil || !p.ended() {
