@@ -71,7 +71,7 @@ func TestAllStepsRunAndTheSummaryNamesThoseThatFailed(t *testing.T) {
 		summary string
 	}{
 		{"all", nil, "one two three", 1, "1 of 3 steps failed in 0s: two\n"},
-		{"those that pass", []string{"three", "one"}, "one three", 0, "all 2 steps passed in 0s\n"},
+		{"those that pass", []string{"three", "one"}, "one three", 0, "2 of 2 steps passed in 0s\n"},
 	} {
 		ran = nil
 		var out bytes.Buffer

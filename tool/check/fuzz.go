@@ -20,9 +20,10 @@ func runFuzz(ctx context.Context, c *config, out io.Writer) error {
 		return nil
 	}
 	var listing bytes.Buffer
-	if err := c.command(ctx, &listing, "test", "-list", "^Fuzz", "./..."); err != nil {
-		fmt.Fprintf(out, "    %s\n", bytes.ReplaceAll(bytes.TrimSpace(listing.Bytes()), []byte("\n"), []byte("\n    ")))
-		return err
+	// A package that does not build must not keep the others from being fuzzed.
+	listed := c.command(ctx, &listing, "test", "-list", "^Fuzz", "./...")
+	if listed != nil {
+		show(out, listing.Bytes(), func(line string) bool { return quiet(line) || strings.HasPrefix(line, "Fuzz") })
 	}
 	targets := parseTargets(listing.String())
 	var failed []string
@@ -38,7 +39,7 @@ func runFuzz(ctx context.Context, c *config, out io.Writer) error {
 	if len(failed) > 0 {
 		return fmt.Errorf("%d of %d targets failed: %s", len(failed), len(targets), strings.Join(failed, ", "))
 	}
-	return nil
+	return listed
 }
 
 // fuzz runs one target and shows its output if it fails; the input that made
@@ -47,9 +48,7 @@ func (c *config) fuzz(ctx context.Context, t target, out io.Writer) error {
 	var said bytes.Buffer
 	err := c.command(ctx, &said, "test", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", c.fuzztime.Round(time.Second).String(), t.pkg)
 	if err != nil {
-		lines := &indenter{w: out}
-		_, _ = lines.Write(said.Bytes())
-		lines.flush()
+		show(out, said.Bytes(), nil)
 	}
 	return err
 }

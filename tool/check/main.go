@@ -135,7 +135,7 @@ func summary(ctx context.Context, stdout io.Writer, failed []string, ran int, to
 		fmt.Fprintf(stdout, "%d of %d steps failed in %v: %s\n", len(failed), ran, took, strings.Join(failed, ", "))
 		return 1
 	}
-	fmt.Fprintf(stdout, "all %d steps passed in %v\n", ran, took)
+	fmt.Fprintf(stdout, "%d of %d steps passed in %v\n", ran, ran, took)
 	return 0
 }
 

@@ -110,6 +110,13 @@ func (i *indenter) line(line string) {
 	}
 }
 
+// show writes text indented, but for the lines that hide hides.
+func show(out io.Writer, text []byte, hide func(line string) bool) {
+	lines := &indenter{w: out, hide: hide}
+	_, _ = lines.Write(text)
+	lines.flush()
+}
+
 // flush writes a last line that did not end.
 func (i *indenter) flush() {
 	if len(i.rest) > 0 {
