@@ -12,5 +12,6 @@ func newInterop() *cobra.Command {
 		newInteropRun(),
 		newInteropList(),
 		newInteropCheck(),
+		newInteropEndpoint(),
 	)
 }

@@ -1,0 +1,52 @@
+package endpoint
+
+import (
+	"crypto/tls"
+	"time"
+
+	"github.com/seed51309289/quiver/quic"
+)
+
+// Exit codes of the contract.
+const (
+	ExitOK          = 0
+	ExitFailed      = 1
+	ExitUnsupported = 127
+)
+
+// testCase is how a TESTCASE changes an endpoint's behaviour.
+type testCase struct {
+	conf          quic.Config
+	ciphers       []uint16 // the only ones to offer or take; nil = all
+	retry         bool     // server: prove every client's address
+	connPerURL    bool     // client: a fresh connection for each file
+	updateKeys    bool     // client: update keys early
+	justNegotiate bool     // client: done when the version was refused
+}
+
+// patient are timeouts for networks that lose a third of all packets.
+var patient = quic.Config{HandshakeTimeout: 60 * time.Second, MaxIdleTimeout: 60 * time.Second}
+
+// cases are the test cases that we support; roles have their own.
+var cases = map[string]map[string]testCase{
+	"client": {
+		"handshake": {conf: patient},
+		// Small windows, so that a file of a megabyte needs them to grow.
+		"transfer":           {conf: quic.Config{InitialStreamWindow: 64 << 10, InitialConnWindow: 96 << 10, MaxIdleTimeout: 60 * time.Second}},
+		"chacha20":           {ciphers: []uint16{tls.TLS_CHACHA20_POLY1305_SHA256}},
+		"retry":              {},
+		"multiconnect":       {conf: patient, connPerURL: true},
+		"keyupdate":          {updateKeys: true},
+		"ecn":                {},
+		"versionnegotiation": {conf: quic.Config{Versions: []quic.Version{0x1a2a3a4a}}, justNegotiate: true},
+	},
+	"server": {
+		"handshake":          {conf: patient},
+		"transfer":           {conf: patient},
+		"chacha20":           {ciphers: []uint16{tls.TLS_CHACHA20_POLY1305_SHA256}},
+		"retry":              {retry: true},
+		"multiconnect":       {conf: patient},
+		"ecn":                {},
+		"versionnegotiation": {},
+	},
+}

@@ -1,0 +1,146 @@
+package endpoint
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/seed51309289/quiver/quic"
+)
+
+// keyUpdateAfter is how soon the keyupdate case asks for its update, and asks
+// again while the protocol does not allow one yet.
+const keyUpdateAfter = 20 * time.Millisecond
+
+// Run plays the role that e describes and returns the exit code. A server runs
+// until ctx is done.
+func Run(ctx context.Context, e Env, stdout, stderr io.Writer) int {
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+	roleCases, ok := cases[e.Role]
+	if !ok {
+		fmt.Fprintf(stderr, "quiver: error: ROLE is %q, want client or server\n", e.Role)
+		return ExitFailed
+	}
+	tc, ok := roleCases[e.TestCase]
+	if !ok {
+		fmt.Fprintf(stdout, "unsupported test case %q for the %s\n", e.TestCase, e.Role)
+		return ExitUnsupported
+	}
+	defer onlyCiphers(tc.ciphers)()
+	tc.conf.QLogDir = e.QLogDir
+	keylog, err := openKeyLog(e.KeyLog)
+	if err != nil {
+		log.Error("key log", "error", err)
+		return ExitFailed
+	}
+	defer keylog.Close()
+	if e.Role == "server" {
+		err = runServer(ctx, &e, &tc, keylog, log)
+	} else {
+		err = runClient(ctx, &e, &tc, keylog, log)
+	}
+	if err != nil {
+		log.Error(e.Role, "error", err)
+		return ExitFailed
+	}
+	return ExitOK
+}
+
+type nopCloser struct{ io.Writer }
+
+func (nopCloser) Close() error { return nil }
+
+// openKeyLog opens the file for TLS secrets; "" gives one that forgets.
+func openKeyLog(path string) (io.WriteCloser, error) {
+	if path == "" {
+		return nopCloser{io.Discard}, nil
+	}
+	return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
+}
+
+func runServer(ctx context.Context, e *Env, tc *testCase, keylog io.Writer, log *slog.Logger) error {
+	cert, err := tls.LoadX509KeyPair(e.cert("cert.pem"), e.cert("priv.key"))
+	if err != nil {
+		return err
+	}
+	addr, err := net.ResolveUDPAddr("udp", e.Listen)
+	if err != nil {
+		return err
+	}
+	sock, err := net.ListenUDP("udp", addr)
+	if err != nil {
+		return err
+	}
+	s := Server{
+		TLS:  &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{ALPN}, KeyLogWriter: keylog, MinVersion: tls.VersionTLS13},
+		Conf: &tc.conf, WWW: e.WWW, Retry: tc.retry, Log: log,
+	}
+	log.Info("listening", "addr", sock.LocalAddr())
+	return s.Serve(ctx, sock)
+}
+
+func runClient(ctx context.Context, e *Env, tc *testCase, keylog io.Writer, log *slog.Logger) error {
+	cfg, err := clientTLS(e)
+	if err != nil {
+		return err
+	}
+	cfg.KeyLogWriter = keylog
+	c := Client{TLS: cfg, Conf: &tc.conf, Downloads: e.Downloads, PerURL: tc.connPerURL, Log: log}
+	if tc.updateKeys {
+		c.OnConn = func(conn *quic.Conn) { go updateKeys(conn) }
+	}
+	err = c.Fetch(ctx, e.Requests)
+	if tc.justNegotiate {
+		var refused *quic.VersionNegotiationError
+		if errors.As(err, &refused) {
+			log.Info("version negotiated", "server", fmt.Sprintf("%#x", refused.Theirs))
+			return nil
+		}
+		return fmt.Errorf("version negotiation: got %v, want a Version Negotiation packet", err)
+	}
+	return err
+}
+
+// updateKeys begins one key update as soon as the protocol allows it.
+func updateKeys(conn *quic.Conn) {
+	for !conn.UpdateKeys() {
+		select {
+		case <-conn.Context().Done():
+			return
+		case <-time.After(keyUpdateAfter):
+		}
+	}
+}
+
+// clientTLS trusts the run's certificate authority; without one it trusts
+// anybody, as the contract allows.
+func clientTLS(e *Env) (*tls.Config, error) {
+	cfg := &tls.Config{NextProtos: []string{ALPN}, MinVersion: tls.VersionTLS13}
+	pem, err := os.ReadFile(e.cert("ca.pem"))
+	if errors.Is(err, os.ErrNotExist) {
+		cfg.InsecureSkipVerify = true
+		return cfg, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	cfg.RootCAs = x509.NewCertPool()
+	if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s: no certificate in it", e.cert("ca.pem"))
+	}
+	// The certificate names hosts, not addresses: where a URL has an address,
+	// the name that all servers have is the one to check.
+	if len(e.Requests) > 0 {
+		if host, _, err := net.SplitHostPort(hostOf(e.Requests[0])); err == nil && net.ParseIP(host) != nil {
+			cfg.ServerName = "server"
+		}
+	}
+	return cfg, nil
+}

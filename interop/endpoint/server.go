@@ -1,0 +1,113 @@
+package endpoint
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+
+	"github.com/seed51309289/quiver/quic"
+)
+
+// ALPN is the application protocol of HTTP/0.9 over QUIC.
+const ALPN = "hq-interop"
+
+// maxRequest bounds a request line, in bytes.
+const maxRequest = 4096
+
+// Error codes with which a server gives up a stream.
+const (
+	codeNotFound   = 0x404
+	codeBadRequest = 0x400
+)
+
+// Server serves the files of a directory.
+type Server struct {
+	TLS   *tls.Config
+	Conf  *quic.Config
+	WWW   string // directory
+	Retry bool   // ask every client for a Retry
+	Log   *slog.Logger
+}
+
+// Serve answers requests on sock until ctx is done; then it closes all
+// connections and returns nil. It owns sock.
+func (s *Server) Serve(ctx context.Context, sock net.PacketConn) error {
+	root, err := os.OpenRoot(s.WWW)
+	if err != nil {
+		sock.Close()
+		return err
+	}
+	defer root.Close()
+	t := &quic.Transport{Conn: sock}
+	if s.Retry {
+		t.RequireRetry = func(netip.AddrPort) bool { return true }
+	}
+	l, err := t.Listen(s.TLS, s.Conf)
+	if err != nil {
+		sock.Close()
+		return err
+	}
+	var serving sync.WaitGroup
+	for {
+		c, err := l.Accept(ctx)
+		if ctx.Err() != nil {
+			t.Close()
+			serving.Wait()
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		serving.Go(func() { s.serveConn(ctx, c, root) })
+	}
+}
+
+func (s *Server) serveConn(ctx context.Context, c *quic.Conn, root *os.Root) {
+	s.Log.Info("connected", "client", c.RemoteAddr())
+	var streams sync.WaitGroup
+	for {
+		stream, err := c.AcceptStream(ctx)
+		if err != nil {
+			streams.Wait()
+			s.Log.Info("disconnected", "client", c.RemoteAddr(), "reason", err)
+			return
+		}
+		streams.Go(func() {
+			if err := serveStream(stream, root); err != nil {
+				s.Log.Warn("request", "client", c.RemoteAddr(), "stream", stream.ID(), "error", err)
+			}
+		})
+	}
+}
+
+// serveStream answers "GET /path", with or without a line ending.
+func serveStream(stream *quic.Stream, root *os.Root) error {
+	request, err := io.ReadAll(io.LimitReader(stream, maxRequest+1))
+	if err != nil {
+		return err
+	}
+	path, ok := bytes.CutPrefix(bytes.TrimRight(request, " \r\n"), []byte("GET /"))
+	if !ok || len(request) > maxRequest {
+		stream.CancelRead(codeBadRequest)
+		stream.CancelWrite(codeBadRequest)
+		return fmt.Errorf("request of %d bytes: got %.40q, want \"GET /path\"", len(request), request)
+	}
+	file, err := root.Open(string(path))
+	if err != nil {
+		stream.CancelWrite(codeNotFound)
+		return err
+	}
+	defer file.Close()
+	if _, err := io.Copy(stream, file); err != nil {
+		stream.CancelWrite(codeNotFound)
+		return err
+	}
+	return stream.CloseWrite()
+}
