@@ -41,8 +41,8 @@ func (b *sendBuffer) sent(start, end uint64) {
 
 // ack records that the peer has [start, end) and frees what it can.
 func (b *sendBuffer) ack(pool *chunkPool, start, end uint64) {
-	if end <= b.data.base {
-		return
+	if start >= end || end <= b.data.base {
+		return // an end without data, or data acknowledged before
 	}
 	if len(b.lost) > 0 {
 		b.lost.sub(start, end)
