@@ -48,7 +48,7 @@ var allCases = []Case{
 	},
 	{
 		Name: "longrtt", Abbr: "LR", Desc: "Handshake completes over a round-trip time of 1.5 seconds.",
-		Client: "handshake", Server: "handshake", Files: []int{1 * kb}, Expect: 7 * time.Second,
+		Client: "handshake", Server: "handshake", Files: []int{1 * kb}, Expect: 12 * time.Second,
 		Scenario: "simple-p2p --delay=750ms --bandwidth=10Mbps --queue=25",
 	},
 	{
@@ -57,7 +57,7 @@ var allCases = []Case{
 	},
 	{
 		Name: "multiplexing", Abbr: "M", Desc: "1,999 files on one connection while the server raises its stream limit.",
-		Client: "transfer", Server: "transfer", Files: repeatSize(32, 1999), NeedKeys: true, Expect: 3 * time.Second,
+		Client: "transfer", Server: "transfer", Files: repeatSize(32, 1999), NeedKeys: true, Expect: 6 * time.Second,
 	},
 	{
 		Name: "retry", Abbr: "S", Desc: "Server sends a Retry and the client uses its token.",

@@ -67,7 +67,8 @@ func TestDefaultProgramsGetTheFixedPathsOfTheContainers(t *testing.T) {
 		name, role string
 		want       []string
 	}{
-		{"quiver", RoleServer, []string{"/bin/quiver", "interop", "endpoint"}},
+		{"quiver", RoleServer, []string{"/bin/quiver", "interop", "endpoint", "--listen", ":443", "--www", "/www", "--certs", "/certs"}},
+		{"quiver", RoleClient, []string{"/bin/quiver", "interop", "endpoint", "--downloads", "/downloads", "--certs", "/certs"}},
 		{"quic-go", RoleClient, []string{"/cache/bin", "https://server4:443/a", "https://server4:443/b"}},
 		{"quic-go", RoleServer, []string{"/cache/bin"}},
 		{"go-x-net", RoleClient, []string{"/cache/bin", "-output", "/downloads", "-qlog", "/logs/qlog/", "https://server4:443/a", "https://server4:443/b"}},

@@ -98,7 +98,7 @@ func TestLongestJobsStartFirst(t *testing.T) {
 	for _, j := range plan.jobs() {
 		order = append(order, j.Case.Name)
 	}
-	want := slices.Concat(slices.Repeat([]string{"transfer"}, 4), slices.Repeat([]string{"longrtt"}, 4), slices.Repeat([]string{"handshake"}, 4))
+	want := slices.Concat(slices.Repeat([]string{"longrtt"}, 4), slices.Repeat([]string{"transfer"}, 4), slices.Repeat([]string{"handshake"}, 4))
 	if !slices.Equal(order, want) {
 		t.Errorf("order = %v, want %v", order, want)
 	}
