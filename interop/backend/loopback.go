@@ -54,13 +54,9 @@ func (*loopback) Name() string { return "loopback" }
 // Places implements Backend. The server listens on all addresses, since the address family is up to the client. The ports were free
 // when they were chosen; the same Job has the same ports again.
 func (b *loopback) Places(j *Job, role string) (Places, error) {
-	made := *j
-	for _, dir := range []*string{&made.Dir, &made.WWW, &made.Downloads, &made.Certs} {
-		abs, err := filepath.Abs(*dir)
-		if err != nil {
-			return Places{}, err
-		}
-		*dir = abs
+	made, err := absolute(j)
+	if err != nil {
+		return Places{}, err
 	}
 	p, err := b.portsOf(j)
 	if err != nil {
@@ -128,32 +124,24 @@ func (b *loopback) authority(p *ports, host string) string {
 
 // Run implements Backend.
 func (b *loopback) Run(ctx context.Context, j *Job, log io.Writer) Outcome {
-	failed := Outcome{Client: exitOf(nil), Server: exitOf(nil)}
-	p, err := b.portsOf(j)
-	if err != nil {
-		failed.Err = err
-		return failed
-	}
 	made, err := prepare(j)
-	if err == nil {
-		err = findPrograms(&made.Client, &made.Server)
-	}
 	if err != nil {
-		failed.Err = err
-		return failed
+		return notRun(err)
 	}
 	w := &loopWorld{job: made, log: &lineLog{w: log}}
 	if w.scenario, err = netsim.ParseScenario(j.Scenario); err != nil {
-		failed.Err = err
-		return failed
+		return notRun(err)
+	}
+	p, err := b.portsOf(j)
+	if err != nil {
+		return notRun(err)
 	}
 	b.mu.Lock()
 	w.server, w.relays = p.server, relaysOf(p)
 	b.mu.Unlock()
 	file, err := os.Create(filepath.Join(made.Dir, "sim", "sim.log"))
 	if err != nil {
-		failed.Err = err
-		return failed
+		return notRun(err)
 	}
 	defer file.Close()
 	w.simLog = io.MultiWriter(file, w.log.writer("sim"))

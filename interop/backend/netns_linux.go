@@ -44,14 +44,9 @@ func (*namespaces) Places(j *Job, role string) (Places, error) {
 
 // Run implements Backend.
 func (n *namespaces) Run(ctx context.Context, j *Job, log io.Writer) Outcome {
-	failed := Outcome{Client: exitOf(nil), Server: exitOf(nil)}
 	made, err := prepare(j)
-	if err == nil {
-		err = findPrograms(&made.Client, &made.Server)
-	}
 	if err != nil {
-		failed.Err = err
-		return failed
+		return notRun(err)
 	}
 	timeout := made.Timeout
 	if timeout <= 0 {
@@ -80,9 +75,6 @@ func (n *namespaces) Compliance(ctx context.Context, role string, p Program, log
 		return exitOf(nil), err
 	}
 	made, err := prepare(j)
-	if err == nil {
-		err = findPrograms(&made.Client, &made.Server)
-	}
 	if err != nil {
 		return exitOf(nil), err
 	}
@@ -97,18 +89,15 @@ func (n *namespaces) Compliance(ctx context.Context, role string, p Program, log
 func (n *namespaces) sandbox(parent context.Context, o *orders, log io.Writer) Outcome {
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
-	failed := Outcome{Client: exitOf(nil), Server: exitOf(nil)}
 	theirOrders, orders, err := os.Pipe()
 	if err != nil {
-		failed.Err = err
-		return failed
+		return notRun(err)
 	}
 	defer orders.Close() // at the latest now, a sandbox that lives ends itself
 	reports, theirReports, err := os.Pipe()
 	if err != nil {
 		theirOrders.Close()
-		failed.Err = err
-		return failed
+		return notRun(err)
 	}
 	defer reports.Close()
 	cmd := again(sandboxName, sandboxNamespaces, theirOrders, theirReports)
@@ -120,8 +109,7 @@ func (n *namespaces) sandbox(parent context.Context, o *orders, log io.Writer) O
 	theirOrders.Close()
 	theirReports.Close()
 	if err != nil {
-		failed.Err = fmt.Errorf("namespaces: %w", err)
-		return failed
+		return notRun(fmt.Errorf("namespaces: %w", err))
 	}
 	received := make(chan Outcome, 1)
 	go func() { received <- receive(reports, p) }()
@@ -157,7 +145,7 @@ func receive(reports io.Reader, p *process) Outcome {
 	var r report
 	if err := json.NewDecoder(io.LimitReader(reports, maxReport)).Decode(&r); err != nil {
 		<-p.done
-		return Outcome{Client: exitOf(nil), Server: exitOf(nil), Err: fmt.Errorf("sandbox ended without a report: %v", p.exit)}
+		return notRun(fmt.Errorf("sandbox ended without a report: %v", p.exit))
 	}
 	switch {
 	case r.NotReady:

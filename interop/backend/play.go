@@ -183,3 +183,8 @@ func exitOf(p *process) Exit {
 	}
 	return p.exit
 }
+
+// notRun is the outcome of a job in which nothing was started, because of err.
+func notRun(err error) Outcome {
+	return Outcome{Client: exitOf(nil), Server: exitOf(nil), Err: err}
+}

@@ -62,9 +62,12 @@ func (p *process) stop(ctx context.Context) {
 	if p.ended() {
 		return
 	}
+	if p.cmd.Process.Signal(syscall.SIGTERM) != nil { // not on every system
+		p.kill()
+		return
+	}
 	grace := time.NewTimer(stopGrace)
 	defer grace.Stop()
-	p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
 	case <-ctx.Done():
