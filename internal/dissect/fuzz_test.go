@@ -37,19 +37,34 @@ func checkTrace(t *testing.T, trace *Trace) {
 	}
 }
 
-// FuzzDissect feeds whole capture files.
-func FuzzDissect(f *testing.F) {
-	for _, name := range []string{"quicgo_retry.pcap", "quicgo_chacha20.pcapng"} {
-		file, err := os.ReadFile(filepath.Join("testdata", name))
-		if err != nil {
-			f.Fatal(err)
-		}
-		log, err := os.ReadFile(keysOf(name))
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(file, log)
+// recordedHandshake is the handshake of a recorded trace: always the same, so
+// that a fuzzer's findings can be repeated.
+func recordedHandshake(t testing.TB) *kit.Handshake {
+	c := openRecorded(t, "quicgo_chacha20.pcapng").Conns[0]
+	h := &kit.Handshake{Random: c.ClientHello.Random, Suite: c.ServerHello.Suite}
+	for _, side := range []role{client, server} {
+		h.Initial[side] = c.ends[side].crypto[levelInitial].data
+		h.Handshake[side] = c.ends[side].crypto[levelHandshake].data
+		h.HandshakeSecret[side], h.TrafficSecret[side] = c.secrets.handshake[side], c.secrets.traffic[side]
 	}
+	return h
+}
+
+// FuzzDissect feeds whole capture files. The seeds are small, or the fuzzer
+// spends its time on making them smaller.
+func FuzzDissect(f *testing.F) {
+	h := recordedHandshake(f)
+	conn := kit.NewConn(h, 1)
+	c := kit.NewCapture()
+	c.Secrets([]byte("SERVER_TRAFFIC_SECRET_0 00 00\n"))
+	c.UDP(0, clientAddr, serverAddr, 1, conn.Packet(kit.Client, wire.PacketInitial, kit.Crypto(0, []byte{1, 0, 0, 9})).Seal(nil), "comment")
+	c.UDP(0, serverAddr, clientAddr, 1, conn.Retry([]byte{1, 2, 3}, []byte("token")).Raw)
+	f.Add(c.Bytes(), []byte("CLIENT_TRAFFIC_SECRET_0 00 00\n"))
+	file, err := os.ReadFile(filepath.Join("testdata", "quicgo_retry.pcap"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(file[:100], []byte{})
 	f.Add([]byte("\n\r\r\n"), []byte{})
 	f.Fuzz(func(t *testing.T, file, log []byte) {
 		trace, err := Read(file, Options{KeyLogs: [][]byte{log}})
@@ -63,14 +78,10 @@ func FuzzDissect(f *testing.F) {
 // frames are the input, so that mutations get past the encryption. Then the
 // same bytes come as a datagram of their own.
 func FuzzDatagram(f *testing.F) {
-	config := kit.DefaultConfig()
-	h, err := kit.NewHandshake(config)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(uint8(0), kit.Crypto(0, h.Initial[kit.Client]))
-	f.Add(uint8(1), kit.Crypto(0, h.Initial[kit.Server]))
-	f.Add(uint8(3), kit.Crypto(0, h.Handshake[kit.Server]))
+	h := recordedHandshake(f)
+	f.Add(uint8(0), kit.Crypto(0, h.Initial[kit.Client][:60]))
+	f.Add(uint8(1), kit.Crypto(0, h.Initial[kit.Server][:60]))
+	f.Add(uint8(3), kit.Crypto(0, h.Handshake[kit.Server][:60]))
 	f.Add(uint8(5), kit.Stream(4, 100, []byte("data"), true))
 	f.Add(uint8(4), kit.Frame(wire.Frame{Type: wire.FrameNewConnectionID, Sequence: 1, ConnID: []byte{1, 2, 3}}))
 	f.Add(uint8(4), kit.Ack(5))
@@ -80,14 +91,14 @@ func FuzzDatagram(f *testing.F) {
 			return
 		}
 		side, kind := kit.Side(where%2), types[where/2%3]
-		k := &talk{t: t, c: kit.NewConn(h, 1), keyLog: h.KeyLog()}
+		k := &talk{t: t, c: kit.NewConn(h, 1)}
 		if where&0x80 == 0 {
 			k.handshake()
 		}
 		k.sendFrom(side, kind, frames)
 		k.handshake()
 		k.stream(kit.Server, 1)
-		feed := newFeeder(k.keyLog)
+		feed := newFeeder(h.KeyLog())
 		for _, packets := range k.datagrams {
 			feed.packets(packets[0].From, packets...)
 		}
