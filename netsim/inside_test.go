@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -174,8 +175,10 @@ func testRoundTrip(t *testing.T, kernel bool) {
 		to := netip.AddrPortFrom(server, ServerPort)
 		s, c := w.udp(t, Right, to), w.udp(t, Left, netip.AddrPortFrom(networks[Left].hosts[family], 50000))
 		sources := echo(s)
+		headers := []int{28, 48}[family]
+		want := 2 * (15*time.Millisecond + serialisation(1200+headers, 10_000_000))
 		best := time.Hour
-		for range 4 {
+		for n := 0; n < 3 || (n < 40 && best > want+4*time.Millisecond); n++ { // longer on a busy machine
 			start := time.Now()
 			c.WriteToUDPAddrPort(make([]byte, 1200), to)
 			buf := make([]byte, 2000)
@@ -189,8 +192,6 @@ func testRoundTrip(t *testing.T, kernel bool) {
 		if from := <-sources; from.Addr() != networks[Left].hosts[family] || from.Port() != 50000 {
 			t.Errorf("server sees %v, want the client's own address", from)
 		}
-		headers := []int{28, 48}[family]
-		want := 2 * (15*time.Millisecond + serialisation(1200+headers, 10_000_000))
 		if best < want || best > want+4*time.Millisecond {
 			t.Errorf("best round trip %v, want %v and little more", best, want)
 		}
@@ -231,7 +232,6 @@ func TestInsideSuperPacketsCrossAsSinglePackets(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []byte
-	var first, last time.Time
 	buf, oob := make([]byte, 2000), make([]byte, 200)
 	for i := range full + 1 {
 		n, oobn, _, _, err := s.ReadMsgUDPAddrPort(buf, oob)
@@ -243,35 +243,39 @@ func TestInsideSuperPacketsCrossAsSinglePackets(t *testing.T) {
 			t.Errorf("datagram %d has ECN bits %d, want 2", i, ecn)
 		}
 		got = append(got, buf[:n]...)
-		if i == 0 {
-			first = time.Now()
-		}
-		last = time.Now()
 	}
 	if !bytes.Equal(got, data) {
 		t.Error("payload differs after the segmentation")
 	}
-	want := (full - 1) * serialisation(1228, 10_000_000)
-	if spread := last.Sub(first); spread < want-2*time.Millisecond || spread > want+10*time.Millisecond {
-		t.Errorf("segments arrive within %v, want about %v: one after the other", spread, want)
-	}
-	if st := w.stop(); st.BadChecksums != 0 || st.ToServer.MaxQueue != full {
+	st := w.stop()
+	if st.BadChecksums != 0 || st.ToServer.MaxQueue != full {
 		t.Errorf("stats %+v: want no bad checksums and %d packets in the queue", st, full)
 	}
 	for _, path := range []string{w.left, w.right} {
 		n := 0
+		var first, last time.Time
 		for _, p := range readTrace(t, path) {
 			ip, err := ParseIP(p.frame[etherHeaderLen:])
 			if err != nil || !ip.UDP {
 				continue // ARP and so on
 			}
-			n++
+			if n++; n == 1 {
+				first = p.at
+			}
+			last = p.at
 			if len(ip.UDPPayload()) > 1200 || !ip.checksumOK() {
 				t.Errorf("%s: packet of %d bytes, checksum right: %v", filepath.Base(path), len(ip.UDPPayload()), ip.checksumOK())
 			}
 		}
 		if n != full+1 {
 			t.Errorf("%s has %d UDP packets, want %d", filepath.Base(path), n, full+1)
+		}
+		want := time.Duration(0) // they came in one frame
+		if path == w.right {
+			want = (full-1)*serialisation(1228, 10_000_000) + serialisation(328, 10_000_000)
+		}
+		if spread := last.Sub(first); (spread - want).Abs() > st.Lateness.Max+time.Millisecond {
+			t.Errorf("%s: segments are spread over %v, want %v", filepath.Base(path), spread, want)
 		}
 		wantNoTsharkComplaint(t, path)
 	}
@@ -365,22 +369,25 @@ func cpuTime() time.Duration {
 }
 
 func TestInsideRebindingChangesThePortThatTheServerSees(t *testing.T) {
-	w := newWorld(t, "rebind --delay=2ms --bandwidth=10Mbps --queue=25 --first-rebind=100ms --rebind-addr", false)
+	w := newWorld(t, "rebind --delay=2ms --bandwidth=10Mbps --queue=25 --first-rebind=400ms --rebind-addr", false)
 	server := netip.AddrPortFrom(ServerV4, ServerPort)
 	s, c := w.udp(t, Right, server), w.udp(t, Left, clientAP)
 	sources := echo(s)
-	seen := map[netip.AddrPort]bool{}
-	for range 10 {
+	var seen []netip.AddrPort
+	for start := time.Now(); len(seen) < 2 && time.Since(start) < 5*time.Second; time.Sleep(20 * time.Millisecond) {
 		c.WriteToUDPAddrPort([]byte(strings.Repeat("x", 100)), server)
-		c.SetReadDeadline(time.Now().Add(2 * time.Second))
+		c.SetReadDeadline(time.Now().Add(time.Second))
 		if _, from, err := c.ReadFromUDPAddrPort(make([]byte, 200)); err != nil || from != server {
-			t.Fatalf("echo comes from %v, %v; want %v", from, err, server)
+			continue // lost in the moment of the rebinding
 		}
-		seen[<-sources] = true
-		time.Sleep(20 * time.Millisecond)
+		for len(sources) > 0 {
+			if from := <-sources; !slices.Contains(seen, from) {
+				seen = append(seen, from)
+			}
+		}
 	}
-	if len(seen) != 2 || !seen[clientAP] {
-		t.Errorf("server saw %v, want %v and one more", seen, clientAP)
+	if len(seen) != 2 || seen[0] != clientAP || !LeftNetV4.Contains(seen[1].Addr()) {
+		t.Errorf("server saw %v, want %v and one more of its network", seen, clientAP)
 	}
 	if st := w.stop(); st.Rebinds != 1 || st.BadChecksums != 0 {
 		t.Errorf("stats %+v, want 1 rebinding and no bad checksums", st)
@@ -418,7 +425,9 @@ func TestInsideRelayNeedsLittleProcessorTime(t *testing.T) {
 	}()
 	before, start := w.relayTime(t), time.Now()
 	for i := range packets {
-		c.WriteToUDPAddrPort(make([]byte, 1424), server)
+		if _, err := c.WriteToUDPAddrPort(make([]byte, 1424), server); err != nil {
+			t.Fatal(err)
+		}
 		time.Sleep(time.Until(start.Add(time.Duration(i) * every)))
 	}
 	s.SetReadDeadline(time.Now().Add(time.Second))
@@ -431,6 +440,6 @@ func TestInsideRelayNeedsLittleProcessorTime(t *testing.T) {
 		t.Errorf("at 10 Mbit/s the relay uses %.1f %% of a processor, want a few", share)
 	}
 	if uint64(n)+st.ToServer.QueueDrops != packets {
-		t.Errorf("%d packets arrive, %d are dropped from the queue, of %d", n, st.ToServer.QueueDrops, packets)
+		t.Errorf("%d packets arrive, %d are dropped from the queue, of %d: %+v", n, st.ToServer.QueueDrops, packets, st)
 	}
 }

@@ -126,7 +126,7 @@ func AppendUDP(b []byte, src, dst netip.AddrPort, ecn, ttl uint8, payload []byte
 	b = binary.BigEndian.AppendUint16(b, uint16(length))
 	b = append(b, 0, 0)
 	b = append(b, payload...)
-	setTransportChecksum(b[start:], udp-start, protoUDP, 6)
+	setTransportChecksum(b[start:], udp-start, protoUDP, udpChecksumField)
 	return b
 }
 

@@ -82,6 +82,9 @@ func (p *port) open(index int) (err error) {
 	}
 	// Before Linux 4.20 own frames come back; read knows them by their source.
 	unix.SetsockoptInt(p.fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1)
+	// A link that just came up has a queue that drops everything until a kernel worker has run. Without a
+	// queue, which a veth link has no use for, the first answers to ARP are not lost.
+	unix.SetsockoptInt(p.fd, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1)
 	if unix.SetsockoptInt(p.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, frameBuffer) != nil {
 		unix.SetsockoptInt(p.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, frameBuffer)
 	}

@@ -17,7 +17,7 @@ type RelayConfig struct {
 	LeftMAC, RightMAC net.HardwareAddr // of the endpoints; nil = asked for with ARP and NDP
 
 	Log   io.Writer // what the relay has to say, a line each; nil = nothing
-	Ready func()    // called once, when packets are carried; nil = nobody cares
+	Ready func()    // called once in the relay's goroutine, when both links work; nil = nobody cares
 }
 
 // UDPConfig says what RunUDP connects.

@@ -14,7 +14,9 @@ import (
 
 // RunVeth relays between two interfaces in real time until ctx ends; then the error is nil. It opens packet
 // sockets (CAP_NET_RAW) in the network namespace of the calling thread, which the caller has locked to its
-// goroutine; the loop runs in the caller's goroutine and needs no other.
+// goroutine; the loop runs in the caller's goroutine and needs no other. Packets are carried from the start;
+// the time of the scenario starts, and Ready is called, when all four endpoint addresses have answered ARP or
+// neighbour discovery, so both links work, or after a second and a half.
 //
 // It carries every IP packet that an endpoint sends to the interface's Ethernet address and that is addressed to
 // the network of the other side, whatever its protocol. Packets to the simulator's own addresses (193.167.0.2 and
@@ -49,12 +51,14 @@ type vethRelay struct {
 	asked time.Time // when unknown neighbours were last asked for
 	asks  int       // how often they were
 	ticks time.Time // when the last housekeeping was
+	begun bool      // the caller knows that packets are carried
 }
 
 const (
-	readAtOnce = 64                     // frames of one side between two looks at the other and the clock
-	askEvery   = 100 * time.Millisecond // until a neighbour has answered
-	maxAsks    = 30                     // later only when there is a packet for it
+	readAtOnce = 64                    // frames of one side between two looks at the other and the clock
+	askEvery   = 50 * time.Millisecond // until a neighbour has answered
+	maxAsks    = 60                    // later only when there is a packet for it
+	patience   = 1500 * time.Millisecond
 )
 
 func (r *vethRelay) open(cfg RelayConfig) (err error) {
@@ -83,12 +87,7 @@ func (r *vethRelay) close() {
 
 func (r *vethRelay) run(ctx context.Context, ready func()) {
 	start := time.Now()
-	r.sim.Start(start)
 	r.ask(start)
-	r.logf("relay between %s and %s", r.ports[Left].name, r.ports[Right].name)
-	if ready != nil {
-		ready()
-	}
 	fds := [3]unix.PollFd{{Fd: int32(r.alarm.fd), Events: unix.POLLIN}}
 	for i, p := range r.ports {
 		fds[1+i] = unix.PollFd{Fd: int32(p.fd), Events: unix.POLLIN}
@@ -101,14 +100,31 @@ func (r *vethRelay) run(ctx context.Context, ready func()) {
 				r.receive(p)
 			}
 		}
-		r.housekeep(time.Now())
+		now := time.Now()
+		if !r.begun && (r.allKnown() || now.Sub(start) > patience) {
+			r.begin(now, ready)
+		}
+		r.housekeep(now)
 	}
 	r.countMissed()
 	r.extra.Unresolved += len(r.ports[Left].held) + len(r.ports[Right].held)
 }
 
+// begin starts the time of the scenario.
+func (r *vethRelay) begin(now time.Time, ready func()) {
+	r.begun = true
+	r.sim.Start(now)
+	r.logf("relay between %s and %s, all endpoints have answered: %v", r.ports[Left].name, r.ports[Right].name, r.allKnown())
+	if ready != nil {
+		ready()
+	}
+}
+
 // untilNext returns how long to wait for frames.
 func (r *vethRelay) untilNext() time.Duration {
+	if !r.begun && r.allKnown() {
+		return 0
+	}
 	wait := flushEvery
 	if r.wantsAsk() {
 		wait = askEvery
@@ -255,18 +271,18 @@ func (r *vethRelay) ask(now time.Time) {
 }
 
 // wantsAsk reports whether an endpoint is still unknown, and it makes sense to ask again.
-func (r *vethRelay) wantsAsk() bool {
-	if r.asks >= maxAsks {
-		return false
-	}
+func (r *vethRelay) wantsAsk() bool { return r.asks < maxAsks && !r.allKnown() }
+
+// allKnown reports whether all endpoints of the test network have answered.
+func (r *vethRelay) allKnown() bool {
 	for _, p := range r.ports {
 		for _, host := range networks[p.side].hosts {
 			if _, known := p.macOf(host); !known {
-				return true
+				return false
 			}
 		}
 	}
-	return false
+	return true
 }
 
 // gatewayFor returns the simulator's address that a neighbour with address a knows.

@@ -25,6 +25,9 @@ const (
 	gsoUDP   = 5    // UDP_L4: each segment is a datagram
 	gsoECN   = 0x80 // TCP: CWR on the first segment only
 
+	udpChecksumField = 6 // offsets in the transport header
+	tcpChecksumField = 16
+
 	tcpFIN, tcpPSH, tcpCWR = 0x01, 0x08, 0x80
 )
 
@@ -80,8 +83,8 @@ func (h vnetHeader) finishChecksum(frame, ip []byte) error {
 		return errShortFrame
 	}
 	sum := ^fold(sum16(0, ip[start:]))
-	if sum == 0 {
-		sum = 0xffff // RFC 768; for TCP it means the same as zero
+	if sum == 0 && h.csumOffset == udpChecksumField {
+		sum = 0xffff // RFC 768: zero would mean that there is no checksum
 	}
 	binary.BigEndian.PutUint16(ip[field:], sum)
 	return nil
@@ -138,7 +141,7 @@ func cut(whole []byte, header, size int, finish func(segment), emit func([]byte)
 func finishUDPSegment(s segment) {
 	at := s.header - udpHeaderLen
 	binary.BigEndian.PutUint16(s.ip[at+4:], uint16(len(s.ip)-at))
-	setTransportChecksum(s.ip, at, protoUDP, 6)
+	setTransportChecksum(s.ip, at, protoUDP, udpChecksumField)
 }
 
 func finishTCPSegment(s segment) {
@@ -156,5 +159,5 @@ func finishTCPSegment(s segment) {
 	if !s.first {
 		tcp[13] &^= tcpCWR
 	}
-	setTransportChecksum(s.ip, at, protoTCP, 16)
+	setTransportChecksum(s.ip, at, protoTCP, tcpChecksumField)
 }

@@ -96,6 +96,21 @@ func TestSplitCompletesAPartialChecksum(t *testing.T) {
 	}
 }
 
+func TestSplitWritesAZeroSumAsAllOnesForUDPOnly(t *testing.T) {
+	for field, want := range map[uint16]byte{udpChecksumField: 0xff, tcpChecksumField: 0} {
+		ip := AppendUDP(nil, clientAP, serverAP, 0, 64, make([]byte, 40))
+		clear(ip[20:])
+		ip[9] = 0 // no UDP for ParseIP: only the arithmetic counts
+		ip[20], ip[21] = 0xff, 0xff
+		h := vnetHeader{flags: vnetNeedsCsum, csumStart: etherHeaderLen + 20, csumOffset: field}
+		check(t, h.split(framed(ip), func(ip []byte) {
+			if got := ip[20+field]; got != want {
+				t.Errorf("a sum of zero at offset %d is written as %#02x, want %#02x", field, got, want)
+			}
+		}))
+	}
+}
+
 func TestSplitRefusesWhatItDoesNotUnderstand(t *testing.T) {
 	whole := AppendUDP(nil, clientAP, serverAP, 0, 64, make([]byte, 100))
 	for name, h := range map[string]vnetHeader{
