@@ -17,9 +17,14 @@ import (
 )
 
 // inspected returns what a client sees.
-func inspected(t *testing.T, b Backend) (j *Job, v view) {
+func inspected(t *testing.T, b Backend) (*Job, view) {
 	t.Helper()
-	j = testJob(t, b, "inspect", "inspect")
+	j := testJob(t, b, "inspect", "inspect")
+	return j, runInspect(t, b, j)
+}
+
+func runInspect(t *testing.T, b Backend, j *Job) (v view) {
+	t.Helper()
 	var log bytes.Buffer
 	out := b.Run(t.Context(), j, &log)
 	if out.Err != nil || out.Client.Code != 0 {
@@ -32,7 +37,7 @@ func inspected(t *testing.T, b Backend) (j *Job, v view) {
 	if err := json.Unmarshal(data, &v); err != nil {
 		t.Fatal(err)
 	}
-	return j, v
+	return v
 }
 
 func TestEndpointFindsWhatAContainerFinds(t *testing.T) {
@@ -109,6 +114,21 @@ func TestNamespacesCarryIPv6(t *testing.T) {
 	out := b.Run(t.Context(), j, &log)
 	if out.Err != nil || out.Client.Code != 0 || !strings.Contains(log.String(), "asking [fd00:cafe:cafe:100::100]:443") {
 		t.Errorf("outcome %+v\n%s", out, &log)
+	}
+}
+
+func TestTwoThousandRequestsReachTheClient(t *testing.T) {
+	t.Parallel()
+	b := pick(t, "netns")
+	j := testJob(t, b, "inspect", "inspect")
+	long := "LONG=" + strings.Repeat("x", 120<<10) // the kernel takes 128 KiB
+	j.Client.Env = append(j.Client.Env, long)
+	for i := range 2000 {
+		j.Client.Argv = append(j.Client.Argv, fmt.Sprintf("https://server4:443/a-name-of-the-usual-length-%d", i))
+	}
+	v := runInspect(t, b, j)
+	if len(v.Argv) != 2001 || !reflect.DeepEqual(v.Argv[1:], j.Client.Argv[1:]) || !slices.Contains(v.Env, long) {
+		t.Errorf("%d arguments and %d variables arrived, want 2001 and %d", len(v.Argv), len(v.Env), len(j.Client.Env)+2)
 	}
 }
 
