@@ -45,7 +45,7 @@ func (b *build) cached(ctx context.Context, root string) (string, error) {
 		return binary, nil
 	}
 	if err := os.MkdirAll(root, 0o755); err != nil {
-		return "", fmt.Errorf("peer cache: %w", err)
+		return "", fmt.Errorf("no place to keep peers: %w; hint: set XDG_CACHE_HOME to a directory that you may write to", err)
 	}
 	unlock, err := lock(ctx, dir+".lock", func() { b.say("waiting for another process that builds %s", b.what) })
 	if err != nil {

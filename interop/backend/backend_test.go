@@ -166,6 +166,18 @@ func TestServerThatIsNotReadyIsToldApart(t *testing.T) {
 	})
 }
 
+func TestServerThatEndsFirstEndsTheClient(t *testing.T) {
+	testBackendsInParallel(t, func(t *testing.T, b Backend) {
+		j := testJob(t, b, "exit 3", "silent")
+		j.WaitForServer = false
+		began := time.Now()
+		out := b.Run(t.Context(), j, new(bytes.Buffer))
+		if took := time.Since(began); out.Err != nil || out.Server.Code != 3 || !out.Client.Signaled || took > 5*time.Second {
+			t.Errorf("outcome %+v after %v, want status 3 of the server and an ended client", out, took)
+		}
+	})
+}
+
 func TestDeadlineEndsProgramsThatHang(t *testing.T) {
 	testBackends(t, func(t *testing.T, b Backend) {
 		for _, tc := range []struct{ server, client string }{{"echo", "deaf"}, {"silent", "echo"}} {

@@ -3,6 +3,7 @@ package backend
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -246,9 +247,18 @@ func TestRootNeedsNoUserNamespace(t *testing.T) {
 }
 
 func TestExplanationsAreOneSentence(t *testing.T) {
-	for _, err := range []error{syscall.EPERM, syscall.ENOSPC, syscall.EINVAL, fmt.Errorf("link: %w", syscall.EOPNOTSUPP)} {
-		if why := explain(err); why == "" || strings.ContainsAny(why, "\n") {
-			t.Errorf("%v: %q", err, why)
+	for _, tc := range []struct {
+		err  error
+		want string
+	}{
+		{syscall.EPERM, ""},
+		{fmt.Errorf("namespaces: %w", syscall.ENOSPC), "limit of namespaces"},
+		{errors.New("namespaces of the server: fork/exec /proc/self/exe: no space left on device"), "limit of namespaces"},
+		{syscall.EINVAL, "built without"},
+		{errors.New("link to the server: operation not supported"), "module veth"},
+	} {
+		if why := explain(tc.err); why == "" || strings.Contains(why, "\n") || !strings.Contains(why, tc.want) {
+			t.Errorf("%v: %q, want one naming %q", tc.err, why, tc.want)
 		}
 	}
 }

@@ -72,13 +72,17 @@ func explain(err error) string {
 			return s.meaning
 		}
 	}
-	denied := errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES)
+	is := func(number syscall.Errno) bool { // errors of the sandbox come as text
+		return errors.Is(err, number) || strings.HasSuffix(err.Error(), number.Error())
+	}
 	switch {
-	case errors.Is(err, syscall.ENOSPC):
-		return "the limit of user namespaces is reached (sysctls user.max_*_namespaces)"
-	case errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.ENOSYS):
+	case is(syscall.ENOSPC):
+		return "the limit of namespaces is reached (sysctls user.max_*_namespaces)"
+	case is(syscall.EOPNOTSUPP):
+		return "this kernel lacks a kind of link or namespace, perhaps the module veth: " + err.Error()
+	case is(syscall.EINVAL), is(syscall.ENOSYS):
 		return "this kernel is built without the namespaces needed: " + err.Error()
-	case denied && seccompFilters():
+	case (is(syscall.EPERM) || is(syscall.EACCES)) && seccompFilters():
 		return "the system call filter of the container around us forbids new namespaces"
 	}
 	if _, missing := os.Stat("/proc/self/exe"); missing != nil {
