@@ -10,13 +10,18 @@ import (
 
 // answer is n bytes that depend on n.
 func answer(request []byte) []byte {
-	n, _ := strconv.Atoi(string(request))
+	n := atoi(request)
 	r := rand.New(rand.NewPCG(uint64(n), 1))
 	b := make([]byte, n)
 	for i := range b {
 		b[i] = byte(r.Uint32())
 	}
 	return b
+}
+
+func atoi(request []byte) int {
+	n, _ := strconv.Atoi(string(request))
+	return n
 }
 
 func serve(p *Pair) {
