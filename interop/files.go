@@ -36,8 +36,3 @@ func makeFile(path string, size int64, bytes io.Reader) error {
 	}
 	return err
 }
-
-// copyTree copies the regular files of dir and its sub-directories; nothing in dir is followed out of it.
-func copyTree(to, from string) error {
-	return os.CopyFS(to, os.DirFS(from))
-}

@@ -60,7 +60,7 @@ type Watcher interface {
 	Begin(total int, at time.Time)
 	Note(text string)
 	Started(j *JobInfo)
-	Finished(j *JobInfo, res *Result)
+	Finished(j *JobInfo, res *Result) // res is nil for a job that was cut short or cannot run
 }
 
 // JobInfo names one job.

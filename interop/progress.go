@@ -37,6 +37,7 @@ func (p *PlainProgress) Started(j *JobInfo) {
 // Finished writes the verdict and, for a failed job, the reason.
 func (p *PlainProgress) Finished(j *JobInfo, res *Result) {
 	if res == nil {
+		p.total--
 		return
 	}
 	p.done++
@@ -93,6 +94,7 @@ func (p *LiveProgress) Started(j *JobInfo) {
 func (p *LiveProgress) Finished(j *JobInfo, res *Result) {
 	p.running = slices.DeleteFunc(p.running, func(o *JobInfo) bool { return o == j })
 	if res == nil {
+		p.total--
 		p.draw()
 		return
 	}

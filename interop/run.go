@@ -91,11 +91,13 @@ func (r *run) settle(ctx context.Context, p party, impl *Implementation, entry *
 		r.ready[p] = ready
 	}
 	r.mu.Unlock()
-	dropped := r.queue.settle(p, err == nil)
+	for _, j := range r.queue.settle(p, err == nil) {
+		r.watch(func(w Watcher) { w.Finished(j, nil) })
+	}
 	if err != nil {
 		fmt.Fprintf(r.prepLog, "%s is unavailable as %s: %v\n", p.name, p.role, err)
 		r.watch(func(w Watcher) {
-			w.Note(fmt.Sprintf("%s is unavailable as %s, %d jobs are left out: %v", p.name, p.role, len(dropped), err))
+			w.Note(fmt.Sprintf("%s is unavailable as %s: %v", p.name, p.role, err))
 		})
 	}
 }

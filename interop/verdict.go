@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -38,6 +39,8 @@ func compliant(e backend.Exit, err error) error {
 	switch {
 	case exited(e, exitUnsupported):
 		return nil
+	case err != nil && !e.Started && !errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("cannot be started: %w", err)
 	case err != nil:
 		return fmt.Errorf("not compliant: no exit status 127 for an unknown test case: %w", err)
 	}

@@ -13,5 +13,6 @@ func newInterop() *cobra.Command {
 		newInteropList(),
 		newInteropCheck(),
 		newInteropEndpoint(),
+		newInteropEndpoint(),
 	)
 }

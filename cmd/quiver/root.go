@@ -20,7 +20,10 @@ stdout is data, stderr is talk. Exit status: 0 done, 1 failed, 2 wrong usage,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	},
+		newServer(),
+		newClient(),
 		newInterop(),
+		newBench(),
 		newVersion(),
 	)
 	root.SetFlagErrorFunc(usage)
