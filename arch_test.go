@@ -37,10 +37,11 @@ var layers = map[string][]string{
 	"interop/check":    {"internal/wire", "internal/crypt", "internal/dissect"},
 	"interop/endpoint": {"quic"},
 	"interop":          {"netsim", "interop/backend", "interop/certs", "interop/check"},
+	"internal/bench":   {"quic", "interop/certs", "peers"},
 	"peers":            {},
 
 	// Floor 4.
-	"cmd/quiver": {"netsim", "quic", "interop", "interop/backend", "interop/check", "interop/endpoint", "peers"},
+	"cmd/quiver": {"internal/bench", "netsim", "quic", "interop", "interop/backend", "interop/check", "interop/endpoint", "peers"},
 	"tool/check": {},
 }
 
