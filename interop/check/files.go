@@ -26,7 +26,7 @@ var filesArrived = criterion{
 		case len(wrong) > 0:
 			return finding{observed: describeWrong(wrong, len(r.in.Files))}
 		}
-		return finding{ok: true, observed: fmt.Sprintf("%d files, %d bytes", len(r.in.Files), total)}
+		return finding{ok: true, observed: fmt.Sprintf("all %d requested, %d bytes", len(r.in.Files), total)}
 	},
 }
 

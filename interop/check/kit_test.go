@@ -143,17 +143,6 @@ func (s *script) find(from kit.Side, t wire.PacketType, n int) *kit.Packet {
 	return nil
 }
 
-// drop takes the datagrams out that a test does not want.
-func (s *script) drop(unwanted func(*datagram) bool) {
-	kept := s.datagrams[:0]
-	for _, d := range s.datagrams {
-		if !unwanted(d) {
-			kept = append(kept, d)
-		}
-	}
-	s.datagrams = kept
-}
-
 // judge writes the run to disk and judges it.
 func (s *script) judge() Verdict {
 	s.t.Helper()
