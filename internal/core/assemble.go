@@ -28,9 +28,16 @@ func (c *Conn) appendFrames(now hook.Instant, p *packet, buf []byte, free bool) 
 			// RFC 9002 §6.2.4: a probe is ack-eliciting, if need be by a PING.
 			c.put(p, buf, &wire.Frame{Type: wire.FramePing})
 		}
+		if c.ackRun >= maxAckRun && p.ackOnly && due {
+			c.put(p, buf, &wire.Frame{Type: wire.FramePing})
+		}
 	}
 	if p.ackOnly && !due {
 		return false
+	}
+	c.ackRun++
+	if !p.ackOnly {
+		c.ackRun = 0
 	}
 	if s.recv.Pending() {
 		s.recv.AckSent(now)
@@ -42,6 +49,11 @@ func (c *Conn) appendFrames(now hook.Instant, p *packet, buf []byte, free bool) 
 	}
 	return true
 }
+
+// maxAckRun is how many ACKs in a row go without asking for an acknowledgment
+// of their own: now and then one must, so that their ranges can be forgotten
+// (RFC 9000 §13.2.4).
+const maxAckRun = 64
 
 // appendAck appends an ACK frame (RFC 9000 §13.2.3).
 func (c *Conn) appendAck(now hook.Instant, p *packet, buf []byte) {

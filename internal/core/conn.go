@@ -54,6 +54,7 @@ type Conn struct {
 	paced   hook.Instant // when the pacer lets more bytes go; 0 = not held back
 	clock   hook.Instant // the instant of the call in progress, for logs
 	skipIn  int          // packets until a number is skipped
+	ackRun  int          // packets in a row that carried nothing but an ACK
 	ranges  []recovery.Range
 	acks    []wire.AckRange
 	wranges []wire.AckRange
@@ -146,7 +147,7 @@ func newConn(now Time, cfg *Config, client bool, local netip.Addr, remote netip.
 		NoECN:      cfg.NoECN,
 		MTU:        recovery.MTUConfig{Max: mtuMax(cfg.MaxMTU)},
 	})
-	c.det = recovery.NewDetector(recovery.Config{Client: client}, c.path.rec)
+	c.det = recovery.NewDetector(recovery.Config{Client: client, Forget: c.forgetSent}, c.path.rec)
 	for i := range c.spaces {
 		c.spaces[i].recv.Init(recovery.SpaceID(i), maxAckDelay, cfg.AckPolicy)
 	}

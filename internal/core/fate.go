@@ -119,11 +119,17 @@ func (c *Conn) PacketLost(id recovery.SpaceID, pn uint64, p *recovery.Sent) {
 		c.log.PacketLost(c.clock, spaceTypes[id], pn, "")
 	}
 	c.lostContent(p)
+	c.forgetSent(p)
+}
+
+// forgetSent frees what is kept of a packet whose fate nobody will learn.
+func (c *Conn) forgetSent(p *recovery.Sent) {
 	for i := p.Extra; i != 0; {
 		next := c.slab.list[i].next
 		c.slab.release(i)
 		i = next
 	}
+	p.Extra = 0
 }
 
 // lostContent queues what a packet carried to be sent again, as far as it
