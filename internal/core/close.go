@@ -34,12 +34,12 @@ type closeState struct {
 
 // Close ends the connection with an error code of the application (RFC 9000 §10.2).
 func (c *Conn) Close(now Time, code uint64, reason string) {
-	c.fail(c.at(now), &LocalError{CloseError{App: true, Code: code, Reason: reason}})
+	c.fail(c.at(now), &LocalError{CloseError: CloseError{App: true, Code: code, Reason: reason}})
 }
 
 // CloseTransport ends the connection with a transport error code.
 func (c *Conn) CloseTransport(now Time, code Code, reason string) {
-	c.fail(c.at(now), &LocalError{CloseError{Code: uint64(code), Reason: reason}})
+	c.fail(c.at(now), &LocalError{CloseError: CloseError{Code: uint64(code), Reason: reason}})
 }
 
 // Abandon forgets the connection without telling the peer. err is why.

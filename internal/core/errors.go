@@ -1,8 +1,10 @@
 package core
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
+	"strings"
 
 	"github.com/seed51309289/quiver/internal/wire"
 )
@@ -39,13 +41,14 @@ var codeNames = [...]string{
 	"CRYPTO_BUFFER_EXCEEDED", "KEY_UPDATE_ERROR", "AEAD_LIMIT_REACHED", "NO_VIABLE_PATH",
 }
 
-// String returns the name of RFC 9000 §20.1.
+// String returns the name of RFC 9000 §20.1, and that of the alert in a CRYPTO_ERROR.
 func (c Code) String() string {
 	if c < Code(len(codeNames)) {
 		return codeNames[c]
 	}
 	if c >= CryptoError && c < CryptoError+256 {
-		return fmt.Sprintf("CRYPTO_ERROR %#x", uint64(c))
+		alert := strings.TrimPrefix(tls.AlertError(c-CryptoError).Error(), "tls: ")
+		return fmt.Sprintf("CRYPTO_ERROR %#x (%s)", uint64(c), alert)
 	}
 	return fmt.Sprintf("error %#x", uint64(c))
 }
@@ -70,11 +73,21 @@ func (e *CloseError) text() string {
 	return name + ": " + e.Reason
 }
 
-// LocalError is a close that this endpoint began. It is net.ErrClosed.
-type LocalError struct{ CloseError }
+// LocalError is a close that this endpoint began. It is net.ErrClosed, and Cause.
+type LocalError struct {
+	CloseError
+	Cause error // what TLS found, which the peer is not told in full; nil = nothing
+}
 
-func (e *LocalError) Error() string { return "closed connection: " + e.text() }
-func (e *LocalError) Unwrap() error { return net.ErrClosed }
+func (e *LocalError) Error() string   { return "closed connection: " + e.text() }
+func (e *LocalError) Unwrap() []error { return causes(e.Cause) }
+
+func causes(cause error) []error {
+	if cause == nil {
+		return []error{net.ErrClosed}
+	}
+	return []error{net.ErrClosed, cause}
+}
 
 // PeerError is a close that the peer began. It is net.ErrClosed.
 type PeerError struct{ CloseError }
@@ -134,5 +147,5 @@ func (e *StreamError) Error() string {
 
 // violation makes the LocalError of a peer's mistake.
 func violation(code Code, frame wire.FrameType, format string, args ...any) *LocalError {
-	return &LocalError{CloseError{Code: uint64(code), Frame: frame, Reason: fmt.Sprintf(format, args...)}}
+	return &LocalError{CloseError: CloseError{Code: uint64(code), Frame: frame, Reason: fmt.Sprintf(format, args...)}}
 }

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"io"
 
 	"github.com/seed51309289/quiver/hook"
@@ -144,7 +145,7 @@ func (c *Conn) Write(s *Stream, p []byte) (n int, err error) {
 	case c.closing.err != nil:
 		return 0, c.closing.err
 	case w.fin:
-		return 0, errWriteAfterFin
+		return 0, ErrFinished
 	}
 	room := c.sendRoom(s)
 	n = len(p)
@@ -158,7 +159,8 @@ func (c *Conn) Write(s *Stream, p []byte) (n int, err error) {
 	return n, nil
 }
 
-var errWriteAfterFin = violation(InternalError, 0, "write after the end of the stream")
+// ErrFinished says that a stream was written to after CloseWrite.
+var ErrFinished = errors.New("write after the end of the stream")
 
 func (c *Conn) sendRoom(s *Stream) uint64 {
 	used := s.send.buf.buffered()

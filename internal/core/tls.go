@@ -89,13 +89,13 @@ func (c *Conn) handleCrypto(now hook.Instant, id recovery.SpaceID, f *wire.Frame
 func tlsError(err error) error {
 	var alert tls.AlertError
 	if errors.As(err, &alert) {
-		return &LocalError{CloseError{Code: uint64(CryptoError) + uint64(alert), Frame: wire.FrameCrypto, Reason: err.Error()}}
+		return &LocalError{CloseError: CloseError{Code: uint64(CryptoError) + uint64(alert), Frame: wire.FrameCrypto, Reason: err.Error()}, Cause: err}
 	}
 	var local *LocalError
 	if errors.As(err, &local) {
 		return err
 	}
-	return &LocalError{CloseError{Code: uint64(InternalError), Reason: fmt.Sprintf("TLS: %v", err)}}
+	return &LocalError{CloseError: CloseError{Code: uint64(InternalError), Reason: fmt.Sprintf("TLS: %v", err)}, Cause: err}
 }
 
 // drainTLS does what TLS asks for.
@@ -133,7 +133,7 @@ func (c *Conn) installKeys(now hook.Instant, e tls.QUICEvent) error {
 	}
 	keys, err := crypt.New(c.version, e.Suite, e.Data)
 	if err != nil {
-		return &LocalError{CloseError{Code: uint64(InternalError), Reason: err.Error()}}
+		return &LocalError{CloseError: CloseError{Code: uint64(InternalError), Reason: err.Error()}}
 	}
 	s := &c.spaces[id]
 	if e.Kind == tls.QUICSetReadSecret {
