@@ -68,7 +68,23 @@ func (c *Conn) onLossTimeout(now hook.Instant) {
 	if probe.Count == 0 {
 		return
 	}
-	s := &c.spaces[probe.Space]
-	s.probes = max(s.probes, probe.Count)
-	c.resendOutstanding(probe.Space, probe.Count)
+	c.probe(probe.Space, probe.Count)
+	// RFC 9002 §6.2.4: in the handshake, spaces with data of their own are
+	// probed along with it, in the same datagrams. What was lost in one space
+	// must not wait for the window that unacknowledged probes of another fill:
+	// the peer may be unable to read those without it.
+	for id := recovery.Initial; id < recovery.AppData && !c.confirmed; id++ {
+		start, end := c.spaces[id].out.pending(c.spaces[id].out.end())
+		if id != probe.Space && c.spaces[id].write != nil && (start < end || c.det.ElicitingInFlight(id)) {
+			c.probe(id, 1)
+		}
+	}
+}
+
+// probe lets count packets of a space leave whatever the window says, with
+// what is in flight once more.
+func (c *Conn) probe(id recovery.SpaceID, count int) {
+	s := &c.spaces[id]
+	s.probes = max(s.probes, count)
+	c.resendOutstanding(id, count)
 }
