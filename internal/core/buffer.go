@@ -1,11 +1,17 @@
 package core
 
+import "time"
+
 // chunkSize is the unit in which stream data is buffered, in bytes: large
 // enough that a GSO train crosses few borders, small enough for a short stream.
 const chunkSize = 16 << 10
 
-// maxFreeChunks bounds the chunks that a connection keeps for reuse (1 MiB).
-const maxFreeChunks = 64
+const (
+	// maxFreeChunks bounds the chunks that a busy connection keeps for reuse (16 MiB).
+	maxFreeChunks = 1024
+	// trimAfter is how long a connection must be silent to give them back.
+	trimAfter = time.Second
+)
 
 type chunk [chunkSize]byte
 
@@ -28,6 +34,9 @@ func (p *chunkPool) put(c *chunk) {
 		p.free = append(p.free, c)
 	}
 }
+
+// trim gives the memory back.
+func (p *chunkPool) trim() { p.free = nil }
 
 // window holds the bytes [base, end) of a stream, addressed by their stream
 // offsets. It takes memory for what was written only. The zero value is an

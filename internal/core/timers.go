@@ -26,6 +26,9 @@ func (c *Conn) deadline() hook.Instant {
 	if !c.complete {
 		at = earlier(at, c.idle.handshakeBy)
 	}
+	if len(c.pool.free) > 0 {
+		at = earlier(at, c.idle.since.Add(trimAfter))
+	}
 	if c.confirmed {
 		at = earlier(at, c.idle.keepAliveAt())
 		at = earlier(at, c.keys.dropAt)
@@ -53,6 +56,9 @@ func (c *Conn) Tick(now Time) {
 		return
 	}
 	c.tickKeys(t)
+	if t >= c.idle.since.Add(trimAfter) {
+		c.pool.trim()
+	}
 	if c.paced <= t {
 		c.paced = 0
 	}
