@@ -54,6 +54,7 @@ stacks alike. The foreign stacks are built through the Go module proxy, once.`,
 	f.IntSliceVar(&o.Streams, "streams", []int{1}, "numbers of parallel streams")
 	f.StringSliceVar(&o.Versus, "vs", []string{"quic-go"}, "stacks to compare with: "+strings.Join(bench.Stacks(), ", "))
 	f.IntVar(&o.Rounds, "rounds", 5, "`N` rounds, in each of which every stack runs once")
+	f.IntVar(&o.Datagram, "datagram", 0, "largest UDP payload of Quiver in `BYTES`, to compare at equal sizes (quic-go: 1452); 0 = path MTU discovery")
 	f.BoolVar(&unpinned, "unpinned", false, "let both processes use all processors, instead of one each")
 	f.StringVar(&jsonFile, "json", "", "`FILE` for all runs and the summary")
 	cmd.AddCommand(newBenchServer(), newBenchClient())
@@ -67,7 +68,11 @@ func newBenchServer() *cobra.Command {
 		Use: "server", Hidden: true, DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o := pairs(args)
-			return bench.Serve(cmd.Context(), o["-listen"], o["-cert"], o["-key"], cmd.OutOrStdout())
+			datagram, err := strconv.Atoi(o["-datagram"])
+			if err != nil {
+				return err
+			}
+			return bench.Serve(cmd.Context(), o["-listen"], o["-cert"], o["-key"], datagram, cmd.OutOrStdout())
 		},
 	}
 }
@@ -85,7 +90,11 @@ func newBenchClient() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return bench.Fetch(cmd.Context(), o["-addr"], n, streams, cmd.OutOrStdout())
+			datagram, err := strconv.Atoi(o["-datagram"])
+			if err != nil {
+				return err
+			}
+			return bench.Fetch(cmd.Context(), o["-addr"], n, streams, datagram, cmd.OutOrStdout())
 		},
 	}
 }

@@ -18,23 +18,24 @@ const (
 	unit = 64 << 10 // bytes of an application's read or write
 )
 
-// config has the windows that all stacks of the comparison get.
-func config() *quic.Config {
+// config has the windows that all stacks of the comparison get. datagram
+// bounds path MTU discovery, in bytes; 0 leaves it as it is.
+func config(datagram int) *quic.Config {
 	return &quic.Config{
 		InitialStreamWindow: 6 << 20, MaxStreamWindow: 6 << 20,
 		InitialConnWindow: 15 << 20, MaxConnWindow: 15 << 20,
-		MaxIncomingStreams: 1000,
+		MaxIncomingStreams: 1000, MaxDatagramSize: datagram,
 	}
 }
 
 // Serve answers requests on addr until ctx is done. Its first line on out is
 // the address it listens on.
-func Serve(ctx context.Context, addr, certFile, keyFile string, out io.Writer) error {
+func Serve(ctx context.Context, addr, certFile, keyFile string, datagram int, out io.Writer) error {
 	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
 		return err
 	}
-	l, err := quic.ListenAddr(addr, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{alpn}, MinVersion: tls.VersionTLS13}, config())
+	l, err := quic.ListenAddr(addr, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{alpn}, MinVersion: tls.VersionTLS13}, config(datagram))
 	if err != nil {
 		return err
 	}
@@ -87,8 +88,8 @@ type transfer struct {
 
 // Fetch gets total bytes over streams streams of one connection and writes
 // what it took to out, as JSON.
-func Fetch(ctx context.Context, addr string, total uint64, streams int, out io.Writer) error {
-	c, err := quic.DialAddr(ctx, addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{alpn}, MinVersion: tls.VersionTLS13}, config())
+func Fetch(ctx context.Context, addr string, total uint64, streams, datagram int, out io.Writer) error {
+	c, err := quic.DialAddr(ctx, addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{alpn}, MinVersion: tls.VersionTLS13}, config(datagram))
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -37,6 +38,9 @@ type Options struct {
 	Streams []int
 	Rounds  int
 	Pin     bool // server on one processor, client on another
+	// Datagram bounds the size of Quiver's datagrams, in bytes of UDP payload;
+	// 0 = what path MTU discovery finds. The others have bounds of their own.
+	Datagram int
 	Log     io.Writer
 }
 
@@ -99,7 +103,10 @@ func All(ctx context.Context, o Options) ([]Run, error) {
 
 // prepare builds the foreign stacks.
 func prepare(ctx context.Context, o *Options) ([]side, error) {
-	stacks := []side{{"quiver", append(o.Self[:len(o.Self):len(o.Self)], "server"), append(o.Self[:len(o.Self):len(o.Self)], "client")}}
+	own := func(role string) []string {
+		return append(slices.Clone(o.Self), role, "-datagram", fmt.Sprint(o.Datagram))
+	}
+	stacks := []side{{"quiver", own("server"), own("client")}}
 	for _, name := range o.Versus {
 		program, ok := others[name]
 		if !ok {
