@@ -11,26 +11,32 @@ func newInteropEndpoint() *cobra.Command {
 	e := endpoint.FromEnviron(os.Environ())
 	cmd := &cobra.Command{
 		Use:   "endpoint",
-		Short: "Play the role that the environment describes",
-		Long: `Play one endpoint of an interop run, as the environment says: ROLE (client or server),
-TESTCASE, REQUESTS (URLs), SSLKEYLOGFILE and QLOGDIR. This is the entry point of an image,
-and what "quiver interop run" starts for the implementation quiver.
+		Short: "Be one end of an interop run, as the environment says",
+		Long: `Be the client or the server of an interop run: what a container's entry point does.
 
-A client fetches REQUESTS and exits; a server serves until it is stopped. Exit status: 0 done,
-1 failed, 127 test case unsupported.`,
-		Example: "  ROLE=server TESTCASE=transfer quiver interop endpoint --listen :4433 --www . --certs certs",
-		Args:    noArgs,
+The environment decides:
+  ROLE           client or server
+  TESTCASE       what to do; status 127 if this is not supported
+  REQUESTS       URLs to fetch, separated by blanks (client)
+  SSLKEYLOGFILE  file for the TLS secrets
+  QLOGDIR        directory for qlogs
+
+A client exits with 0 when all files are there, with 1 otherwise. A server runs
+until it is told to stop. The options name other places than the usual ones,
+for runs without namespaces.`,
+		Example: `  ROLE=client TESTCASE=transfer REQUESTS=https://server4:443/a quiver interop endpoint`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if code := endpoint.Run(cmd.Context(), e, cmd.OutOrStdout(), cmd.ErrOrStderr()); code != 0 {
+				return &status{code: code}
+			}
+			return nil
+		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&e.Listen, "listen", e.Listen, "`ADDRESS` of the server")
-	f.StringVar(&e.WWW, "www", e.WWW, "`DIR` of the files to serve")
-	f.StringVar(&e.Downloads, "downloads", e.Downloads, "`DIR` to save files to")
-	f.StringVar(&e.Certs, "certs", e.Certs, "`DIR` of cert.pem, priv.key and ca.pem")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if code := endpoint.Run(cmd.Context(), e, cmd.OutOrStdout(), cmd.ErrOrStderr()); code != exitDone {
-			return &status{code: code}
-		}
-		return nil
-	}
+	f.StringVar(&e.Listen, "listen", e.Listen, "`ADDR` on which a server listens")
+	f.StringVar(&e.WWW, "www", e.WWW, "`DIR` with the files to serve")
+	f.StringVar(&e.Downloads, "downloads", e.Downloads, "`DIR` for the files fetched")
+	f.StringVar(&e.Certs, "certs", e.Certs, "`DIR` with cert.pem, priv.key and ca.pem")
 	return cmd
 }
