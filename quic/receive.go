@@ -3,6 +3,7 @@ package quic
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"time"
 
@@ -36,18 +37,20 @@ func (t *Transport) readLoop() {
 
 // broken ends everything after an error of the socket that does not pass.
 func (t *Transport) broken(err error) {
+	err = fmt.Errorf("quic: socket: %w", err)
 	t.mu.Lock()
 	conns := make([]*Conn, 0, len(t.conns))
 	for c := range t.conns {
 		conns = append(conns, c)
 	}
 	l := t.listener
+	t.refuses = err
 	t.mu.Unlock()
 	if l != nil {
 		l.fail(err)
 	}
 	for _, c := range conns {
-		c.abandon()
+		c.abandon(err)
 	}
 }
 
@@ -87,6 +90,7 @@ func (in *intake) datagram() {
 		in.leave()
 		in.t.accept(in.now, route.New, &in.d)
 	case core.RouteReply:
+		in.leave()
 		in.t.sock.Write(route.Reply, 0, in.d.Remote, in.d.Local, 0) // lost or not: nobody waits for it
 	case core.RouteReset:
 		in.leave()
@@ -130,13 +134,13 @@ func (t *Transport) accept(now time.Time, in *core.Incoming, d *core.Datagram) {
 		return
 	}
 	c, err := newServerConn(t, l, now, in)
-	if err != nil || !t.add(c) {
+	if err != nil {
 		return
 	}
-	t.mu.Lock()
-	t.router.HalfOpen(1)
-	t.mu.Unlock()
-	c.halfOpen = true
+	if err := t.add(c); err != nil {
+		c.abandon(err)
+		return
+	}
 	c.mu.Lock()
 	c.drainEvents()
 	c.mu.Unlock()

@@ -41,7 +41,7 @@ type Options struct {
 	// Datagram bounds the size of Quiver's datagrams, in bytes of UDP payload;
 	// 0 = what path MTU discovery finds. The others have bounds of their own.
 	Datagram int
-	Log     io.Writer
+	Log      io.Writer
 }
 
 // Run is one transfer of one stack. CPU times are of the whole processes, user
