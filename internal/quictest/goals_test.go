@@ -7,9 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed51309289/quiver/hook"
 	"github.com/seed51309289/quiver/internal/core"
-	"github.com/seed51309289/quiver/internal/recovery"
 	"github.com/seed51309289/quiver/netsim"
 )
 
@@ -157,15 +155,9 @@ func TestGoodputFillsTheLink(t *testing.T) {
 
 // goodput fetches 2, 3 and 5 MiB at once over 10 Mbit/s, 15 ms and a queue of
 // 25 packets, and returns Mbit/s from the dial to the last byte.
-func goodput(t *testing.T, congestion string) float64 {
+func goodput(t *testing.T, name string) float64 {
 	opts := bothWays(netsim.LinkConfig{Delay: 15 * time.Millisecond, Bandwidth: 10_000_000, QueuePackets: 25})
-	opts.Config = func(_ netsim.Side, cfg *core.Config) {
-		cfg.Congestion = func(mss int) hook.Congestion {
-			cc, err := recovery.New(congestion, mss)
-			must(err)
-			return cc
-		}
-	}
+	opts.Config = func(_ netsim.Side, cfg *core.Config) { cfg.Congestion = congestion(name) }
 	p := NewPair(t, Seed(t, 1), opts)
 	p.Server.OnConn = func(c *Peer) { c.Serve(func(r []byte) []byte { return make([]byte, atoi(r)) }) }
 	c := p.Dial()

@@ -113,16 +113,27 @@ func NewPair(t *testing.T, seed uint64, opts Options) *Pair {
 }
 
 func (p *Pair) newEndpoint(side netsim.Side, addr netip.AddrPort) *Endpoint {
+	e := &Endpoint{Side: side, Addr: addr, pair: p}
+	e.batch.Buf = make([]byte, 0, 65507)
+	e.batch.MaxSegments = 8
+	e.Config = defaultConfig(p.Seed, side)
+	cfg := routerConfig(&e.Config, side)
+	if p.opts.Retry {
+		cfg.Retry = func(netip.AddrPort) bool { return true }
+	}
+	e.router = core.NewRouter[*Peer](cfg)
+	return e
+}
+
+// defaultConfig is what a side of a test runs with; its chance comes from the seed.
+func defaultConfig(seed uint64, side netsim.Side) core.Config {
 	var key [32]byte
-	binary.LittleEndian.PutUint64(key[:], p.Seed)
+	binary.LittleEndian.PutUint64(key[:], seed)
 	key[31] = byte(side) + 1
 	random := rand.NewChaCha8(key)
 	var reset crypt.ResetKey
 	random.Read(reset[:])
-	e := &Endpoint{Side: side, Addr: addr, pair: p}
-	e.batch.Buf = make([]byte, 0, 65507)
-	e.batch.MaxSegments = 8
-	e.Config = core.Config{
+	return core.Config{
 		Rand:             random,
 		Versions:         []wire.Version{wire.Version1},
 		IdleTimeout:      60 * time.Second,
@@ -131,25 +142,27 @@ func (p *Pair) newEndpoint(side netsim.Side, addr netip.AddrPort) *Endpoint {
 		ConnWindow: 512 << 10, MaxConnWindow: 15 << 20,
 		SendBuffer:     256 << 10,
 		MaxStreamsBidi: 100, MaxStreamsUni: 100,
-		Congestion: func(mss int) hook.Congestion {
-			cc, err := recovery.New("cubic", mss)
-			must(err)
-			return cc
-		},
-		MaxMTU:   1452,
-		ResetKey: &reset,
+		Congestion: congestion("cubic"),
+		MaxMTU:     1452,
+		ResetKey:   &reset,
 	}
+}
+
+func congestion(name string) func(mss int) hook.Congestion {
+	return func(mss int) hook.Congestion {
+		cc, err := recovery.New(name, mss)
+		must(err)
+		return cc
+	}
+}
+
+func routerConfig(cfg *core.Config, side netsim.Side) core.RouterConfig {
 	var token [32]byte
-	random.Read(token[:])
-	cfg := core.RouterConfig{
-		Accept: side == netsim.Right, Versions: e.Config.Versions, Rand: random,
-		ResetKey: &reset, TokenKey: crypt.NewTokenKey(token),
+	cfg.Rand.Read(token[:])
+	return core.RouterConfig{
+		Accept: side == netsim.Right, Versions: cfg.Versions, Rand: cfg.Rand,
+		ResetKey: cfg.ResetKey, TokenKey: crypt.NewTokenKey(token),
 	}
-	if p.opts.Retry {
-		cfg.Retry = func(netip.AddrPort) bool { return true }
-	}
-	e.router = core.NewRouter[*Peer](cfg)
-	return e
 }
 
 // Dial starts a connection from the client.
