@@ -16,20 +16,38 @@ import (
 	"github.com/seed51309289/quiver/quic"
 )
 
-// Client fetches files and stores them in a directory.
+// Client fetches files and stores them in a directory. The functions, where
+// set, are called from several goroutines at once.
 type Client struct {
 	TLS       *tls.Config
 	Conf      *quic.Config
-	Downloads string // directory
-	Parallel  int    // files at once; 0 = as many as the server allows
-	PerURL    bool   // a fresh connection for every file
+	Downloads string    // directory
+	To        io.Writer // takes all files, one after another, instead of Downloads
+	Parallel  int       // files at once; 0 = as many as the server allows
+	PerURL    bool      // a fresh connection for every file
 	Log       *slog.Logger
 	// Started, if set, is told of every file before its first byte; what it
 	// returns sees the bytes as they come. For progress bars.
 	Started func(u *url.URL) io.Writer
+	// Finished, if set, is told of the end of every file that Started was told of.
+	Finished func(u *url.URL, err error)
 	// OnConn, if set, is told of every connection once it is established.
 	OnConn func(c *quic.Conn)
 }
+
+// ErrNotFound says that the server has no file of that name.
+var ErrNotFound = errors.New("the server has no such file")
+
+// A DialError says that there is no connection to a host, and why.
+type DialError struct {
+	Host string // with the port, as in the URL
+	Err  error
+}
+
+func (e *DialError) Error() string { return fmt.Sprintf("no connection to %s: %v", e.Host, e.Err) }
+
+// Unwrap returns the reason.
+func (e *DialError) Unwrap() error { return e.Err }
 
 // Fetch gets all urls, those of one host over one connection. The error joins
 // those of all files.
@@ -51,7 +69,7 @@ func (c *Client) group(urls []string) ([][]*url.URL, error) {
 	byHost := map[string]int{}
 	for _, s := range urls {
 		u, err := url.Parse(s)
-		if err != nil || u.Host == "" {
+		if err != nil || u.Host == "" || u.Scheme != "https" {
 			return nil, fmt.Errorf("url %q: want https://host:port/path", s)
 		}
 		if !filepath.IsLocal(u.Path[min(1, len(u.Path)):]) {
@@ -75,8 +93,10 @@ func (c *Client) fetchFrom(ctx context.Context, urls []*url.URL) error {
 		defer t.Close()
 	}
 	if err != nil {
-		return err
+		return &DialError{Host: urls[0].Host, Err: err}
 	}
+	// A read knows no context: what waits for the server ends with the connection.
+	defer context.AfterFunc(ctx, func() { conn.CloseWithError(0, "interrupted") })()
 	c.Log.Info("connected", "server", conn.RemoteAddr(), "version", fmt.Sprintf("%#x", uint32(conn.ConnectionState().Version)))
 	if c.OnConn != nil {
 		c.OnConn(conn)
@@ -113,7 +133,10 @@ func (c *Client) connect(ctx context.Context, u *url.URL) (*quic.Transport, *qui
 // fetchAll gets files in parallel, each on a stream of its own.
 func (c *Client) fetchAll(ctx context.Context, conn *quic.Conn, urls []*url.URL) error {
 	parallel := c.Parallel
-	if parallel <= 0 {
+	switch {
+	case c.To != nil:
+		parallel = 1
+	case parallel <= 0:
 		parallel = len(urls)
 	}
 	slots := make(chan struct{}, parallel)
@@ -137,23 +160,53 @@ func (c *Client) fetchAll(ctx context.Context, conn *quic.Conn, urls []*url.URL)
 	return errors.Join(errs...)
 }
 
-func (c *Client) fetchOne(stream *quic.Stream, u *url.URL) error {
+func (c *Client) fetchOne(stream *quic.Stream, u *url.URL) (err error) {
 	if _, err := stream.Write([]byte("GET " + u.Path + "\r\n")); err != nil {
 		return err
 	}
 	if err := stream.CloseWrite(); err != nil {
 		return err
 	}
-	file, err := os.Create(filepath.Join(c.Downloads, filepath.FromSlash(u.Path)))
+	var watch io.Writer = io.Discard
+	if c.Started != nil {
+		watch = c.Started(u)
+	}
+	if c.Finished != nil {
+		defer func() { c.Finished(u, err) }()
+	}
+	if c.To != nil {
+		_, err = io.Copy(io.MultiWriter(c.To, watch), stream)
+		return notFound(err)
+	}
+	return c.store(stream, filepath.Join(c.Downloads, filepath.FromSlash(u.Path)), watch)
+}
+
+// store writes a file that gets its name once it is whole, so that a download
+// that fails destroys nothing.
+func (c *Client) store(stream *quic.Stream, path string, watch io.Writer) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return err
+	}
+	part := path + ".part"
+	file, err := os.Create(part)
 	if err != nil {
 		return err
 	}
-	var to io.Writer = file
-	if c.Started != nil {
-		to = io.MultiWriter(file, c.Started(u))
+	_, err = io.Copy(io.MultiWriter(file, watch), stream)
+	if err := errors.Join(notFound(err), file.Close()); err != nil {
+		os.Remove(part)
+		return err
 	}
-	_, err = io.Copy(to, stream)
-	return errors.Join(err, file.Close())
+	return os.Rename(part, path)
+}
+
+// notFound makes the code with which a Server has no such file an error that
+// says so.
+func notFound(err error) error {
+	if reset, ok := errors.AsType[*quic.StreamError](err); ok && reset.Remote && reset.Code == codeNotFound {
+		return ErrNotFound
+	}
+	return err
 }
 
 // hostOf returns the host:port of a URL, "" if it has none.

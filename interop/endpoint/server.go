@@ -80,34 +80,50 @@ func (s *Server) serveConn(ctx context.Context, c *quic.Conn, root *os.Root) {
 			return
 		}
 		streams.Go(func() {
-			if err := serveStream(stream, root); err != nil {
+			path, n, err := serveStream(stream, root)
+			if err != nil {
 				s.Log.Warn("request", "client", c.RemoteAddr(), "stream", stream.ID(), "error", err)
+				return
 			}
+			s.Log.Debug("served", "client", c.RemoteAddr(), "file", path, "bytes", n)
 		})
 	}
 }
 
-// serveStream answers "GET /path", with or without a line ending.
-func serveStream(stream *quic.Stream, root *os.Root) error {
+// serveStream answers "GET /path", with or without a line ending. It returns
+// what was asked for, and how many bytes went out.
+func serveStream(stream *quic.Stream, root *os.Root) (path string, n int64, err error) {
 	request, err := io.ReadAll(io.LimitReader(stream, maxRequest+1))
 	if err != nil {
-		return err
+		return "", 0, err
 	}
-	path, ok := bytes.CutPrefix(bytes.TrimRight(request, " \r\n"), []byte("GET /"))
+	name, ok := bytes.CutPrefix(bytes.TrimRight(request, " \r\n"), []byte("GET /"))
 	if !ok || len(request) > maxRequest {
 		stream.CancelRead(codeBadRequest)
 		stream.CancelWrite(codeBadRequest)
-		return fmt.Errorf("request of %d bytes: got %.40q, want \"GET /path\"", len(request), request)
+		return "", 0, fmt.Errorf("request of %d bytes: got %.40q, want \"GET /path\"", len(request), request)
 	}
-	file, err := root.Open(string(path))
+	file, err := openFile(root, string(name))
 	if err != nil {
 		stream.CancelWrite(codeNotFound)
-		return err
+		return "", 0, err
 	}
 	defer file.Close()
-	if _, err := io.Copy(stream, file); err != nil {
+	if n, err = io.Copy(stream, file); err != nil {
 		stream.CancelWrite(codeNotFound)
-		return err
+		return "", n, err
 	}
-	return stream.CloseWrite()
+	return "/" + string(name), n, stream.CloseWrite()
+}
+
+// openFile opens a file below root that has an end: no directory, no pipe.
+func openFile(root *os.Root, name string) (*os.File, error) {
+	info, err := root.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("open %s: not a regular file", name)
+	}
+	return root.Open(name)
 }
