@@ -7,27 +7,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
+	"log/slog"
 	"os"
-	"path"
-	"sync"
-	"sync/atomic"
-	"time"
+	"slices"
 
 	"github.com/seed51309289/quiver/interop/endpoint"
 	"github.com/seed51309289/quiver/quic"
 	"github.com/spf13/cobra"
 )
 
-// badCertificate is the error code of a certificate that is not trusted: CRYPTO_ERROR with the alert bad_certificate.
-const badCertificate = 0x12a // RFC 9001 §4.8
-
 // clientOptions are the flags of client as given.
 type clientOptions struct {
 	transportOptions
-	output, http, ca string
-	parallel         int
-	insecure, stats  bool
+	out, ca, pin    string
+	parallel        int
+	insecure, stats bool
 }
 
 func newClient() *cobra.Command {
@@ -35,207 +29,144 @@ func newClient() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "client URL...",
 		Short: "Fetch files over QUIC",
-		Long: `Fetch files by HTTP/0.9 over QUIC (ALPN hq-interop) and save each under the path of its URL
-in the output directory. URLs of one host share a connection.
+		Long: `Fetch files over QUIC, those of one host over one connection. The protocol is HTTP/0.9
+(hq-interop): it has no sizes, so progress is bytes and rate, without a percentage. HTTP/3
+is not there yet.
 
-The server's certificate must be one that this machine trusts, or that --ca vouches for.`,
-		Example: `  quiver client --insecure https://localhost:4433/big.bin
-  quiver client --ca ca.pem -o downloads --stats https://server4:443/a https://server4:443/b`,
+Files go to --output under the path that they have in the URL. A file gets its name when it
+is whole, and then replaces an older one; a download that fails leaves the older one alone.
+With '-o -' all files go to stdout, one after another.
+
+The server's certificate is checked against the system's certificate authorities, unless
+--ca, --pin or --insecure says otherwise.
+
+Exit status: 0 all files are there, 1 some are not, 2 wrong usage.`,
+		Example: `  quiver client --insecure https://localhost:4433/README.md
+  quiver client -o out --ca ca.pem --stats https://example.org/a https://example.org/b
+  quiver client -o - --insecure https://localhost:4433/archive.tar | tar t`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usage(cmd, errors.New("no URL, want https://HOST[:PORT]/FILE"))
+				return usage(cmd, errors.New("no URL, want one or more such as https://localhost:4433/file"))
 			}
 			return nil
 		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, urls []string) error { return runClient(cmd, &o, urls) },
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.output, "output", "o", ".", "`DIR` to save to")
-	f.StringVar(&o.http, "http", "0.9", "HTTP `VERSION`: 0.9 (3 is not there yet)")
-	f.IntVar(&o.parallel, "parallel", 0, "fetch at most `N` files at once (default as many as the server allows)")
-	f.BoolVar(&o.insecure, "insecure", false, "accept any certificate")
-	f.StringVar(&o.ca, "ca", "", "trust the certificate authorities in PEM `FILE` instead of the machine's")
-	f.BoolVar(&o.stats, "stats", false, "print what each connection measured")
-	o.flags(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error { return fetch(cmd, &o, args) }
+	f.SortFlags = false
+	f.StringVarP(&o.out, "output", "o", ".", "`DIR` for the files; - is stdout")
+	f.IntVar(&o.parallel, "parallel", 0, "`N` files at once (default as many as the server allows)")
+	f.BoolVar(&o.insecure, "insecure", false, "do not check the server's certificate: anybody could be answering")
+	f.StringVar(&o.ca, "ca", "", "trust the certificate authorities in PEM `FILE` instead of the system's")
+	f.StringVar(&o.pin, "pin", "", "trust the one certificate with this `SHA256`, whatever names it has")
+	f.BoolVar(&o.stats, "stats", false, "say what each connection negotiated and measured")
+	o.addFlags(cmd)
+	cmd.MarkFlagsMutuallyExclusive("insecure", "ca", "pin")
 	return cmd
 }
 
-func fetch(cmd *cobra.Command, o *clientOptions, urls []string) error {
-	conf, config, err := o.check()
+func runClient(cmd *cobra.Command, o *clientOptions, urls []string) error {
+	conf, err := o.config()
 	if err != nil {
 		return usage(cmd, err)
+	}
+	cfg, err := o.tls()
+	if err != nil {
+		return usage(cmd, err)
+	}
+	if o.parallel < 0 {
+		return usage(cmd, fmt.Errorf("--parallel %d, want 1 or more", o.parallel))
 	}
 	keylog, err := o.openKeyLog()
 	if err != nil {
 		return err
 	}
-	if keylog != nil {
-		defer keylog.Close()
-		config.KeyLogWriter = keylog
+	defer keylog.Close()
+	cfg.KeyLogWriter = keylog
+	log := slog.New(slog.DiscardHandler) // a log and bars would draw over each other
+	if o.debug {
+		log = o.logger(cmd.ErrOrStderr())
 	}
-	talk := cmd.ErrOrStderr()
-	m := &meter{start: time.Now()}
-	stop := m.show(talk)
+	watch := newDownloads(cmd.ErrOrStderr(), !o.debug)
 	c := endpoint.Client{
-		TLS: config, Conf: conf, Downloads: o.output, Parallel: o.parallel, Log: o.logger(talk), Started: m.file, OnConn: m.conn,
+		TLS: cfg, Conf: conf, Downloads: o.out, Parallel: o.parallel, Log: log,
+		Started: watch.started, Finished: watch.finished, OnConn: watch.connected,
+	}
+	if o.out == "-" {
+		c.To = cmd.OutOrStdout()
 	}
 	err = c.Fetch(cmd.Context(), urls)
-	stop()
-	if len(m.conns) > 0 {
-		m.summary(talk, o.stats)
+	watch.end()
+	if o.stats {
+		watch.printStats(cmd.ErrOrStderr())
 	}
-	if errors.Is(err, context.Canceled) {
-		return &status{exitFailed, errors.New("interrupted"), ""}
-	}
-	if e, ok := errors.AsType[*quic.TransportError](err); ok && e.Code == badCertificate {
-		return &status{exitFailed, err, "--ca FILE names whom to trust, --insecure trusts anybody"}
-	}
-	return err
+	return clientError(cmd.Context(), err)
 }
 
-// check turns the flags into configurations; its error is the user's.
-func (o *clientOptions) check() (*quic.Config, *tls.Config, error) {
-	conf, err := o.config()
-	if err != nil {
-		return nil, nil, err
+// tls returns how to trust the server. Every error is the user's.
+func (o *clientOptions) tls() (*tls.Config, error) {
+	cfg := &tls.Config{NextProtos: []string{endpoint.ALPN}, MinVersion: tls.VersionTLS13, InsecureSkipVerify: o.insecure}
+	if o.pin != "" {
+		return cfg, endpoint.TrustPin(cfg, o.pin)
 	}
-	switch {
-	case o.http == "3":
-		return nil, nil, errors.New("HTTP/3 is not there yet, want --http 0.9")
-	case o.http != "0.9":
-		return nil, nil, fmt.Errorf("--http %q, want 0.9", o.http)
-	case o.insecure && o.ca != "":
-		return nil, nil, errors.New("--insecure trusts anybody, so --ca says nothing; want one of them")
-	}
-	config := &tls.Config{NextProtos: []string{endpoint.ALPN}, MinVersion: tls.VersionTLS13, InsecureSkipVerify: o.insecure}
 	if o.ca == "" {
-		return conf, config, nil
+		return cfg, nil
 	}
 	pem, err := os.ReadFile(o.ca)
 	if err != nil {
-		return nil, nil, err
+		return nil, fmt.Errorf("--ca: %w", err)
 	}
-	config.RootCAs = x509.NewCertPool()
-	if !config.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, nil, fmt.Errorf("--ca %s: no certificate in it", o.ca)
+	cfg.RootCAs = x509.NewCertPool()
+	if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("--ca %s: no certificate in it, want PEM", o.ca)
 	}
-	return conf, config, nil
+	return cfg, nil
 }
 
-// A meter counts what arrives. It is safe for concurrent use.
-type meter struct {
-	start time.Time
+// TLS alerts as QUIC shows them: 0x100 and the alert (RFC 9001 §4.8).
+const (
+	alertBadCertificate = 0x100 + 42
+	alertNoProtocol     = 0x100 + 120
+)
 
-	mu    sync.Mutex // guards all below
-	files []*fileMeter
-	conns []*quic.Conn
-}
-
-type fileMeter struct {
-	name  string
-	bytes atomic.Int64
-}
-
-func (f *fileMeter) Write(p []byte) (int, error) {
-	f.bytes.Add(int64(len(p)))
-	return len(p), nil
-}
-
-func (m *meter) file(u *url.URL) io.Writer {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	f := &fileMeter{name: path.Base(u.Path)}
-	m.files = append(m.files, f)
-	return f
-}
-
-func (m *meter) conn(c *quic.Conn) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.conns = append(m.conns, c)
-}
-
-func (m *meter) total() (files int, bytes int64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, f := range m.files {
-		bytes += f.bytes.Load()
+// clientError adds the way out to what went wrong.
+func clientError(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
 	}
-	return len(m.files), bytes
+	if ctx.Err() != nil {
+		return &status{code: exitFailed, err: errors.New("interrupted; what was not whole was removed")}
+	}
+	return &status{code: exitFailed, err: err, hint: clientHint(err)}
 }
 
-// line is the progress so far; HTTP/0.9 does not say how much is to come.
-func (m *meter) line() string {
-	files, bytes := m.total()
-	took := time.Since(m.start)
-	plural := "s"
-	if files == 1 {
-		plural = ""
-	}
-	return fmt.Sprintf("%d file%s, %s in %.2fs, %s", files, plural, formatBytes(bytes), took.Seconds(), formatRate(bytes, took))
-}
-
-// show keeps a progress line on a terminal until stop is called.
-func (m *meter) show(w io.Writer) (stop func()) {
-	if _, ok := terminal(w); !ok {
-		return func() {}
-	}
-	done := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		tick := time.NewTicker(200 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				fmt.Fprintf(w, "\r\x1b[K%s", m.line())
-			case <-done:
-				fmt.Fprint(w, "\r\x1b[K")
-				return
-			}
-		}
-	})
-	return func() { close(done); wg.Wait() }
-}
-
-// summary prints, once a connection was made, the rate and the round-trip time, and with stats what each connection measured.
-func (m *meter) summary(w io.Writer, stats bool) {
-	line := m.line()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	fmt.Fprintf(w, "%s, RTT %v\n", line, m.conns[0].Stats().SmoothedRTT.Round(10*time.Microsecond))
-	if !stats {
-		return
-	}
-	for _, f := range m.files {
-		fmt.Fprintf(w, "  %-30s %10s\n", f.name, formatBytes(f.bytes.Load()))
-	}
-	for _, c := range m.conns {
-		s := c.Stats()
-		fmt.Fprintf(w, "  %v: RTT %v (least %v), window %s, datagrams up to %d bytes, %s\n", c.RemoteAddr(),
-			s.SmoothedRTT.Round(10*time.Microsecond), s.MinRTT.Round(10*time.Microsecond), formatBytes(int64(s.CongestionWindow)), s.MTU, s.Congestion)
-	}
-}
-
-func formatBytes(n int64) string {
+func clientHint(err error) string {
+	var (
+		closed  *quic.TransportError
+		version *quic.VersionNegotiationError
+		silent  *quic.HandshakeTimeoutError
+		dial    *endpoint.DialError
+	)
 	switch {
-	case n >= 1<<30:
-		return fmt.Sprintf("%.1fGiB", float64(n)/(1<<30))
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1fMiB", float64(n)/(1<<20))
-	case n >= 1<<10:
-		return fmt.Sprintf("%.1fKiB", float64(n)/(1<<10))
+	case errors.As(err, &closed) && closed.Code == alertBadCertificate && !closed.Remote:
+		return "trust its authority with --ca FILE, this one certificate with --pin SHA256 (quiver server prints it), or anybody with --insecure"
+	case errors.As(err, &closed) && closed.Code == alertNoProtocol:
+		return "the server does not speak " + endpoint.ALPN + ", the only protocol that this client has yet"
+	case errors.As(err, &version):
+		return "the server speaks other versions of QUIC than 1"
+	case errors.As(err, &silent) && errors.As(err, &dial):
+		return "nothing answered: is a QUIC server listening on UDP at " + dial.Host + ", and does UDP get through?"
 	}
-	return fmt.Sprintf("%dB", n)
+	return ""
 }
 
-func formatRate(n int64, took time.Duration) string {
-	rate := float64(n) * 8 / max(took.Seconds(), 1e-9)
-	switch {
-	case rate >= 1e9:
-		return fmt.Sprintf("%.2fGbit/s", rate/1e9)
-	case rate >= 1e6:
-		return fmt.Sprintf("%.1fMbit/s", rate/1e6)
+// printStats says what each connection negotiated and measured.
+func (d *downloads) printStats(w io.Writer) {
+	for _, c := range slices.Clone(d.conns) {
+		s, st := c.ConnectionState(), c.Stats()
+		fmt.Fprintf(w, "%s: QUIC v%d, %s, %s, %s; RTT %s, least %s; %s window %s; datagrams of %d bytes\n",
+			c.RemoteAddr(), s.Version, s.TLS.NegotiatedProtocol, tls.CipherSuiteName(s.TLS.CipherSuite), s.TLS.CurveID,
+			durationText(st.SmoothedRTT), durationText(st.MinRTT), st.Congestion, sizeText(int64(st.CongestionWindow)), st.MTU)
 	}
-	return fmt.Sprintf("%.1fkbit/s", rate/1e3)
 }

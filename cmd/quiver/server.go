@@ -4,8 +4,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/seed51309289/quiver/interop/endpoint"
 	"github.com/spf13/cobra"
@@ -15,6 +20,7 @@ import (
 type serverOptions struct {
 	transportOptions
 	listen, www, cert, key string
+	alpn                   []string
 	retry                  bool
 }
 
@@ -22,35 +28,44 @@ func newServer() *cobra.Command {
 	var o serverOptions
 	cmd := &cobra.Command{
 		Use:   "server",
-		Short: "Serve a directory over QUIC",
-		Long: `Serve the files of a directory by HTTP/0.9 over QUIC (ALPN hq-interop) until stopped.
+		Short: "Serve the files of a directory over QUIC",
+		Long: `Serve the files of a directory over QUIC until interrupted. The protocol is HTTP/0.9
+(hq-interop): a stream for each file, "GET /path", and the bytes. HTTP/3 is not there yet.
 
-Without --cert and --key the server makes itself a certificate that no client trusts, and
-prints the client command that accepts it.`,
-		Example: `  quiver server --listen :4433 --www public
-  quiver server --www public --cert cert.pem --key priv.key --retry --qlog qlogs`,
+Without --cert and --key the server makes a certificate for this run and prints its SHA-256
+and a client command line that trusts it, ready to paste. With them, the SHA-256 of your own
+is what 'openssl x509 -in cert.pem -noout -fingerprint -sha256' prints.
+
+The server listens on the loopback interface unless --listen says otherwise; an address
+without a host, such as :4433, is every interface. Nothing outside of --www is served, not
+through links either. All that the server says goes to stderr.`,
+		Example: `  quiver server --www public
+  quiver server --listen :4433 --cert cert.pem --key priv.key --qlog qlogs`,
 		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runServer(cmd, &o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.listen, "listen", ":443", "UDP `ADDRESS`")
-	f.StringVar(&o.www, "www", ".", "`DIR` to serve")
-	f.StringVar(&o.cert, "cert", "", "certificate chain, PEM `FILE`")
-	f.StringVar(&o.key, "key", "", "its private key, PEM `FILE`")
-	f.BoolVar(&o.retry, "retry", false, "make every client prove its address by a Retry")
-	o.flags(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return serve(cmd, &o) }
+	f.SortFlags = false
+	f.StringVar(&o.listen, "listen", "localhost:4433", "UDP `ADDR` to listen on, host:port")
+	f.StringVar(&o.www, "www", ".", "`DIR` with the files to serve")
+	f.StringVar(&o.cert, "cert", "", "certificate chain, PEM `FILE` (default one made for this run)")
+	f.StringVar(&o.key, "key", "", "private key of --cert, PEM `FILE`")
+	f.StringSliceVar(&o.alpn, "alpn", []string{endpoint.ALPN}, "application `PROTOCOLS`; only hq-interop is there yet")
+	f.BoolVar(&o.retry, "retry", false, "make every client prove its address first (Retry)")
+	o.addFlags(cmd)
+	complete(cmd, "alpn", endpoint.ALPN)
 	return cmd
 }
 
-func serve(cmd *cobra.Command, o *serverOptions) error {
+func runServer(cmd *cobra.Command, o *serverOptions) error {
 	conf, err := o.config()
 	if err != nil {
 		return usage(cmd, err)
 	}
-	if (o.cert == "") != (o.key == "") {
-		return usage(cmd, errors.New("--cert and --key go together"))
+	if err := o.check(); err != nil {
+		return usage(cmd, err)
 	}
-	config, err := o.tls()
+	cert, made, err := o.certificate()
 	if err != nil {
 		return err
 	}
@@ -58,46 +73,100 @@ func serve(cmd *cobra.Command, o *serverOptions) error {
 	if err != nil {
 		return err
 	}
-	if keylog != nil {
-		defer keylog.Close()
-		config.KeyLogWriter = keylog
-	}
-	sock, err := listen(o.listen)
+	defer keylog.Close()
+	sock, err := o.bind()
 	if err != nil {
-		return err
+		return &status{exitFailed, err, listenHint(err)}
 	}
 	talk := cmd.ErrOrStderr()
-	fmt.Fprintf(talk, "Serving %s on %s\n", o.www, sock.LocalAddr())
-	if o.cert == "" {
-		fmt.Fprintf(talk, "Fetch with: %s client --insecure https://localhost:%d/FILE\n", programName(), sock.LocalAddr().(*net.UDPAddr).Port)
+	o.greet(talk, sock.LocalAddr().(*net.UDPAddr), cert, made)
+	s := endpoint.Server{
+		TLS: &tls.Config{
+			Certificates: []tls.Certificate{cert}, NextProtos: o.alpn, MinVersion: tls.VersionTLS13, KeyLogWriter: keylog,
+		},
+		Conf: conf, WWW: o.www, Retry: o.retry,
+		Log: o.logger(talk),
 	}
-	s := endpoint.Server{TLS: config, Conf: conf, WWW: o.www, Retry: o.retry, Log: o.logger(talk)}
 	return s.Serve(cmd.Context(), sock)
 }
 
-func (o *serverOptions) tls() (*tls.Config, error) {
-	var cert tls.Certificate
-	var err error
-	if o.cert != "" {
-		cert, err = tls.LoadX509KeyPair(o.cert, o.key)
-	} else {
-		cert, err = selfSigned()
+// check checks what can be checked before anything is opened. Every error is the user's.
+func (o *serverOptions) check() error {
+	if (o.cert == "") != (o.key == "") {
+		return errors.New("--cert and --key belong together, got one of them")
+	}
+	if len(o.alpn) == 0 {
+		return fmt.Errorf("--alpn is empty, want %s", endpoint.ALPN)
+	}
+	for _, p := range o.alpn {
+		if p != endpoint.ALPN {
+			return fmt.Errorf("--alpn %q is not there yet, want %s", p, endpoint.ALPN)
+		}
+	}
+	info, err := os.Stat(o.www)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is not a directory", o.www)
 	}
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("--www: %w", err)
 	}
-	return &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{endpoint.ALPN}, MinVersion: tls.VersionTLS13}, nil
+	return nil
 }
 
-// listen opens the UDP socket of a server.
-func listen(address string) (*net.UDPConn, error) {
-	addr, err := net.ResolveUDPAddr("udp", address)
+// certificate loads the certificate, or makes one for this run.
+func (o *serverOptions) certificate() (cert tls.Certificate, made bool, err error) {
+	if o.cert != "" {
+		cert, err = tls.LoadX509KeyPair(o.cert, o.key)
+		return cert, false, err
+	}
+	host, _, _ := net.SplitHostPort(o.listen)
+	self, _ := os.Hostname()
+	cert, err = endpoint.SelfSigned(time.Now(), "localhost", "127.0.0.1", "::1", host, self)
+	return cert, true, err
+}
+
+func (o *serverOptions) bind() (*net.UDPConn, error) {
+	addr, err := net.ResolveUDPAddr("udp", o.listen)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--listen %s: %w", o.listen, err)
 	}
-	sock, err := net.ListenUDP("udp", addr)
+	return net.ListenUDP("udp", addr)
+}
+
+func listenHint(err error) string {
 	if errors.Is(err, os.ErrPermission) {
-		return nil, &status{exitFailed, err, "ports below 1024 are for root; try --listen :4433"}
+		return "ports below 1024 are for root: choose another with --listen, such as :4433"
 	}
-	return sock, err
+	return "choose another address with --listen"
+}
+
+// greet says where the server is and how a client gets there.
+func (o *serverOptions) greet(talk io.Writer, at *net.UDPAddr, cert tls.Certificate, made bool) {
+	host, _, _ := net.SplitHostPort(o.listen)
+	if host == "" || at.IP.IsUnspecified() {
+		host = "localhost"
+	}
+	url := fmt.Sprintf("https://%s/%s", net.JoinHostPort(host, fmt.Sprint(at.Port)), someFile(o.www))
+	fmt.Fprintf(talk, "Serving %s on %s (%s)\n", o.www, at, strings.Join(o.alpn, ", "))
+	if !made {
+		fmt.Fprintf(talk, "Fetch with:\n  %s client %s\n", programName(), url)
+		return
+	}
+	pin := endpoint.Pin(cert.Certificate[0])
+	fmt.Fprintf(talk, "Certificate made for this run, SHA-256 %s\nFetch with:\n  %s client --pin %s %s\n", pin, programName(), pin, url)
+}
+
+// someFile returns the name of a file in dir whose name needs no quoting, for an example, or FILE.
+func someFile(dir string) string {
+	entries, _ := fs.Glob(os.DirFS(dir), "[a-zA-Z0-9]*")
+	for _, name := range entries {
+		plain := !strings.ContainsFunc(name, func(r rune) bool {
+			return r > 'z' || !strings.ContainsRune("._-", r) && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && r < 'a'
+		})
+		info, err := os.Stat(filepath.Join(dir, name))
+		if plain && err == nil && info.Mode().IsRegular() {
+			return name
+		}
+	}
+	return "FILE"
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/seed51309289/quiver/quic"
 	"github.com/spf13/cobra"
@@ -11,39 +13,58 @@ import (
 
 // transportOptions are the flags that server and client share.
 type transportOptions struct {
-	keylog, qlog, congestion string
-	debug                    bool
+	qlog, keylog, cc string
+	debug            bool
 }
 
-func (o *transportOptions) flags(cmd *cobra.Command) {
+// congestionControllers are the names that --cc takes.
+var congestionControllers = []string{"cubic", "newreno"}
+
+func (o *transportOptions) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.keylog, "keylog", os.Getenv("SSLKEYLOGFILE"), "append TLS secrets to `FILE` (default $SSLKEYLOGFILE)")
-	f.StringVar(&o.qlog, "qlog", os.Getenv("QLOGDIR"), "write a qlog per connection into `DIR` (default $QLOGDIR)")
-	f.StringVar(&o.congestion, "cc", "cubic", "congestion control: `NAME` cubic or newreno")
+	f.StringVar(&o.qlog, "qlog", "", "write a qlog for each connection to `DIR` (default $QLOGDIR, or none)")
+	f.StringVar(&o.keylog, "keylog", "", "append TLS secrets to `FILE`, for decrypting traces (default $SSLKEYLOGFILE, or none)")
+	f.StringVar(&o.cc, "cc", "cubic", "congestion `CONTROLLER`: "+strings.Join(congestionControllers, " or "))
 	f.BoolVarP(&o.debug, "debug", "d", false, "say more on stderr")
-	for _, name := range []string{"keylog", "qlog"} {
-		f.Lookup(name).DefValue = "" // the help names the variable, not its value here and now
-	}
+	complete(cmd, "cc", congestionControllers...)
 }
 
-// config returns the transport's configuration; its error is the user's.
 func (o *transportOptions) config() (*quic.Config, error) {
-	c := &quic.Config{QLogDir: o.qlog, Congestion: o.congestion}
-	return c, c.Validate()
-}
-
-// openKeyLog returns where TLS secrets go: nil for nowhere.
-func (o *transportOptions) openKeyLog() (io.WriteCloser, error) {
-	if o.keylog == "" {
-		return nil, nil
+	conf := &quic.Config{Congestion: o.cc, QLogDir: o.qlog}
+	if err := conf.Validate(); err != nil {
+		return nil, fmt.Errorf("--cc: %w", err)
 	}
-	return os.OpenFile(o.keylog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	return conf, nil
 }
 
 func (o *transportOptions) logger(w io.Writer) *slog.Logger {
-	level := slog.LevelWarn
+	level := slog.LevelInfo
 	if o.debug {
 		level = slog.LevelDebug
 	}
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+}
+
+type nopCloser struct{ io.Writer }
+
+func (nopCloser) Close() error { return nil }
+
+// openKeyLog opens the file for TLS secrets; without one it returns a writer that forgets.
+func (o *transportOptions) openKeyLog() (io.WriteCloser, error) {
+	path := o.keylog
+	if path == "" {
+		path = os.Getenv("SSLKEYLOGFILE")
+	}
+	if path == "" {
+		return nopCloser{io.Discard}, nil
+	}
+	return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+}
+
+// complete offers names as the values of a flag.
+func complete(cmd *cobra.Command, flag string, names ...string) {
+	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
 }
