@@ -15,6 +15,7 @@ implementations against each other.
 stdout is data, stderr is talk. Exit status: 0 done, 1 failed, 2 wrong usage,
 127 test case unsupported.`,
 		Example: `  quiver interop run                 the whole matrix, from nothing but Go
+  quiver server --www DIR            serve files over QUIC; says how to fetch them
   quiver interop list tests          what can be tested
   quiver help interop run            every option`,
 		SilenceErrors: true,
@@ -22,7 +23,7 @@ stdout is data, stderr is talk. Exit status: 0 done, 1 failed, 2 wrong usage,
 	},
 		newServer(),
 		newClient(),
-		newServer(), newClient(), newSim(),
+		newSim(),
 		newInterop(),
 		newBench(),
 		newVersion(),
