@@ -2,6 +2,7 @@ package quic
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/seed51309289/quiver/hook"
@@ -69,26 +70,47 @@ const (
 	defaultCongestion       = "cubic"
 )
 
-// Validate reports the first field that cannot be used.
+// maxWindow bounds what Config's windows may be, in bytes: so far below 2^62
+// that limits, which are windows added to positions, stay variable-length
+// integers (RFC 9000 §16).
+const maxWindow = 1 << 60
+
+// Validate reports all fields that cannot be used, in one error. A nil Config
+// is valid.
 func (c *Config) Validate() error {
 	if c == nil {
 		return nil
 	}
-	if _, err := recovery.New(c.congestion(), wire.MinInitialDatagram); err != nil {
-		return fmt.Errorf("quic: config: Congestion: %w", err)
-	}
-	for _, v := range c.Versions {
-		if v != Version1 && !wire.Version(v).Reserved() {
-			return fmt.Errorf("quic: config: Versions: got %v, want v1", wire.Version(v))
+	var wrong []string
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			wrong = append(wrong, fmt.Sprintf(format, args...))
 		}
 	}
-	if c.InitialStreamWindow > wire.MaxVarint || c.InitialConnWindow > wire.MaxVarint {
-		return fmt.Errorf("quic: config: a window is above 2^62-1 bytes")
+	for _, v := range c.Versions {
+		check(v == Version1 || wire.Version(v).Reserved(), "Versions: got %v, want %v", wire.Version(v), wire.Version1)
 	}
-	if max(c.MaxIncomingStreams, c.MaxIncomingUniStreams) > wire.MaxStreams {
-		return fmt.Errorf("quic: config: MaxIncomingStreams is above 2^60")
+	if _, err := recovery.New(c.congestion(), wire.MinInitialDatagram); err != nil {
+		check(false, "Congestion: %v", err)
 	}
-	return nil
+	for _, w := range []struct {
+		name       string
+		first, max uint64
+	}{
+		{"StreamWindow", c.InitialStreamWindow, c.MaxStreamWindow},
+		{"ConnWindow", c.InitialConnWindow, c.MaxConnWindow},
+	} {
+		check(max(w.first, w.max) <= maxWindow, "Initial%s, Max%[1]s: got %d, %d, want at most 2^60 bytes", w.name, w.first, w.max)
+		check(w.max == 0 || w.first <= w.max, "Initial%s: got %d, want at most Max%[1]s, which is %d", w.name, w.first, w.max)
+	}
+	check(c.MaxIncomingStreams <= wire.MaxStreams, "MaxIncomingStreams: got %d, want at most 2^60", c.MaxIncomingStreams)
+	check(c.MaxIncomingUniStreams <= wire.MaxStreams, "MaxIncomingUniStreams: got %d, want at most 2^60", c.MaxIncomingUniStreams)
+	check(c.MaxDatagramSize <= 0 || c.MaxDatagramSize >= wire.MinInitialDatagram,
+		"MaxDatagramSize: got %d, want at least %d bytes (RFC 9000 §14), or negative for that", c.MaxDatagramSize, wire.MinInitialDatagram)
+	if len(wrong) == 0 {
+		return nil
+	}
+	return fmt.Errorf("quic: config: %s", strings.Join(wrong, "; "))
 }
 
 func (c *Config) versions() []wire.Version {
@@ -126,6 +148,18 @@ func orDefault[T int | int64 | time.Duration](v, def T) T {
 		return 0
 	}
 	return v
+}
+
+// windows applies defaults to a first and a largest window, such that the
+// default of one never contradicts what was set for the other.
+func windows(first, most, defFirst, defMost uint64) (uint64, uint64) {
+	if most == 0 {
+		most = max(defMost, first)
+	}
+	if first == 0 {
+		first = min(defFirst, most)
+	}
+	return first, most
 }
 
 func orDefaultU(v, def uint64) uint64 {

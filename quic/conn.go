@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed51309289/quiver/internal/core"
 	"github.com/seed51309289/quiver/internal/udp"
+	"github.com/seed51309289/quiver/internal/wire"
 )
 
 // A Conn is a QUIC connection. Its methods are safe for concurrent use.
@@ -20,7 +21,7 @@ import (
 // When a connection ends, its blocked calls and all later ones return the
 // reason: *ApplicationError, *TransportError, *IdleTimeoutError,
 // *HandshakeTimeoutError, *StatelessResetError or *VersionNegotiationError. All
-// but the last are net.ErrClosed.
+// are net.ErrClosed.
 type Conn struct {
 	t        *Transport
 	listener *Listener // of a server's connection
@@ -42,8 +43,8 @@ type Conn struct {
 	timer    *time.Timer
 	armed    time.Time // when timer fires; zero = not armed
 
-	accepted [2][]*Stream // streams of the peer; index 1 = unidirectional
-	change   [2]sync.Cond // accepted changed, or the peer allows more streams
+	accepted [2]queue[*Stream] // streams of the peer; index 1 = unidirectional
+	change   [2]sync.Cond      // accepted changed, or the peer allows more streams
 	closeErr error
 }
 
@@ -56,14 +57,15 @@ func newConn(t *Transport, l *Listener, remote netip.AddrPort) *Conn {
 }
 
 func newClientConn(t *Transport, remote netip.AddrPort, tlsConfig *tls.Config, conf *Config) (*Conn, error) {
-	if tlsConfig == nil || len(tlsConfig.NextProtos) == 0 {
-		return nil, errors.New("tls.Config needs NextProtos: QUIC requires ALPN (RFC 9001 §8.1)")
+	tlsConfig, err := clientTLS(tlsConfig)
+	if err != nil {
+		return nil, err
 	}
 	c := newConn(t, nil, remote)
 	now := time.Now()
-	var err error
 	cfg := c.coreConfig(now, tlsConfig, conf, nil)
 	if c.core, err = core.NewClient(now, cfg, netip.Addr{}, remote); err != nil {
+		c.qlog.close()
 		return nil, err
 	}
 	return c, nil
@@ -71,9 +73,12 @@ func newClientConn(t *Transport, remote netip.AddrPort, tlsConfig *tls.Config, c
 
 func newServerConn(t *Transport, l *Listener, now time.Time, in *core.Incoming) (*Conn, error) {
 	c := newConn(t, l, in.Remote)
+	tlsConfig := withAddrs(l.tls, &addrConn{t.LocalAddr(), c.RemoteAddr()})
+	cfg := c.coreConfig(now, tlsConfig, l.conf, in.OriginalDCID.Bytes())
 	var err error
-	cfg := c.coreConfig(now, l.tls, l.conf, in.OriginalDCID.Bytes())
-	c.core, err = core.NewServer(now, cfg, in)
+	if c.core, err = core.NewServer(now, cfg, in); err != nil {
+		c.qlog.close()
+	}
 	return c, err
 }
 
@@ -88,10 +93,6 @@ func (c *Conn) coreConfig(now time.Time, tlsConfig *tls.Config, conf *Config, od
 		IdleTimeout:      orDefault(conf.MaxIdleTimeout, defaultIdleTimeout),
 		HandshakeTimeout: orDefault(conf.HandshakeTimeout, defaultHandshakeTimeout),
 		KeepAlive:        max(conf.KeepAlivePeriod, 0),
-		StreamWindow:     orDefaultU(conf.InitialStreamWindow, defaultStreamWindow),
-		MaxStreamWindow:  orDefaultU(conf.MaxStreamWindow, defaultMaxStreamWindow),
-		ConnWindow:       orDefaultU(conf.InitialConnWindow, defaultConnWindow),
-		MaxConnWindow:    orDefaultU(conf.MaxConnWindow, defaultMaxConnWindow),
 		SendBuffer:       orDefaultU(conf.SendBuffer, defaultSendBuffer),
 		MaxStreamsBidi:   uint64(orDefault(conf.MaxIncomingStreams, defaultStreams)),
 		MaxStreamsUni:    uint64(orDefault(conf.MaxIncomingUniStreams, defaultStreams)),
@@ -100,7 +101,9 @@ func (c *Conn) coreConfig(now time.Time, tlsConfig *tls.Config, conf *Config, od
 		NoECN:            conf.DisableECN,
 		ResetKey:         &c.t.reset,
 	}
-	c.qlog = openQLog(conf, c.listener == nil, odcid, now)
+	cfg.StreamWindow, cfg.MaxStreamWindow = windows(conf.InitialStreamWindow, conf.MaxStreamWindow, defaultStreamWindow, defaultMaxStreamWindow)
+	cfg.ConnWindow, cfg.MaxConnWindow = windows(conf.InitialConnWindow, conf.MaxConnWindow, defaultConnWindow, defaultMaxConnWindow)
+	c.qlog = openQLog(c.t, conf, c.listener == nil, odcid, now)
 	cfg.Log = c.qlog.log(now)
 	return cfg
 }
@@ -156,8 +159,8 @@ func (c *Conn) unlock() {
 
 // refuse closes a connection that nobody will accept (RFC 9000 §20.1). The
 // caller holds c.mu.
-func (c *Conn) refuse() {
-	c.core.CloseTransport(time.Now(), core.ConnectionRefused, refusedReason)
+func (c *Conn) refuse(why string) {
+	c.core.CloseTransport(time.Now(), core.ConnectionRefused, why)
 }
 
 // arm sets the timer if the deadline moved forward. A deadline that moves back
@@ -203,7 +206,7 @@ func (c *Conn) drainEvents() {
 			c.wrap(e.Stream).writable.Broadcast()
 		case core.EventOpened:
 			uni := !e.Stream.CanSend()
-			c.accepted[kind(uni)] = append(c.accepted[kind(uni)], c.wrap(e.Stream))
+			c.accepted[kind(uni)].push(c.wrap(e.Stream))
 			c.change[kind(uni)].Broadcast()
 		case core.EventStreams:
 			c.change[kind(e.Uni)].Broadcast()
@@ -268,21 +271,22 @@ func (c *Conn) handleDrained() {
 	c.t.forget(c)
 }
 
-// abandon forgets the connection without a word.
-func (c *Conn) abandon() {
+// abandon forgets the connection without a word to the peer; err is why.
+func (c *Conn) abandon(err error) {
 	c.mu.Lock()
-	c.core.Abandon(time.Now(), net.ErrClosed)
+	c.core.Abandon(time.Now(), err)
 	c.drainEvents()
 	c.mu.Unlock()
 }
 
 // CloseWithError ends the connection: the peer learns code and reason, all
 // streams end with an *ApplicationError. Data that was not acknowledged may be
-// lost. It never fails, and does nothing on a connection that has ended.
+// lost. It never fails, and does nothing on a connection that has ended. Codes
+// above 2^62-1 count as that; of the reason 256 bytes are sent.
 func (c *Conn) CloseWithError(code uint64, reason string) error {
 	c.mu.Lock()
 	now := time.Now()
-	c.core.Close(now, code, reason)
+	c.core.Close(now, min(code, wire.MaxVarint), reason)
 	c.flush(now)
 	return nil
 }

@@ -15,20 +15,28 @@ type TransportErrorCode uint64
 func (c TransportErrorCode) String() string { return core.Code(c).String() }
 
 // A TransportError ended a connection: one side broke the protocol, or TLS
-// failed. It is net.ErrClosed.
+// failed. It is net.ErrClosed, and what TLS found at this side, such as a
+// *tls.CertificateVerificationError.
 type TransportError struct {
 	Remote bool // the peer closed
 	Code   TransportErrorCode
 	Frame  uint64 // type of the frame that caused it; 0 = unknown
 	Reason string
+
+	cause error // of TLS, at this side; may be nil
 }
 
 func (e *TransportError) Error() string {
 	return closeText(e.Remote, e.Code.String(), e.Reason)
 }
 
-// Unwrap makes the error net.ErrClosed.
-func (e *TransportError) Unwrap() error { return net.ErrClosed }
+// Unwrap makes the error net.ErrClosed and what TLS found.
+func (e *TransportError) Unwrap() []error {
+	if e.cause == nil {
+		return []error{net.ErrClosed}
+	}
+	return []error{net.ErrClosed, e.cause}
+}
 
 // An ApplicationError ended a connection because an application closed it with
 // CloseWithError. It is net.ErrClosed.
@@ -57,7 +65,7 @@ func closeText(remote bool, code, reason string) string {
 }
 
 // A StreamError says that one direction of a stream was given up: by a reset,
-// or by a request to stop sending.
+// or by a request to stop sending. If this side did it, it is net.ErrClosed.
 type StreamError struct {
 	StreamID uint64
 	Code     uint64 // application error code
@@ -69,6 +77,14 @@ func (e *StreamError) Error() string {
 		return fmt.Sprintf("quic: peer canceled stream %d with code %#x", e.StreamID, e.Code)
 	}
 	return fmt.Sprintf("quic: canceled stream %d with code %#x", e.StreamID, e.Code)
+}
+
+// Unwrap makes the error net.ErrClosed if this side gave up.
+func (e *StreamError) Unwrap() error {
+	if e.Remote {
+		return nil
+	}
+	return net.ErrClosed
 }
 
 // IdleTimeoutError ended a silent connection. It is a net.Error with Timeout.
@@ -110,12 +126,18 @@ func (*StatelessResetError) Error() string {
 // Unwrap makes the error net.ErrClosed.
 func (*StatelessResetError) Unwrap() error { return net.ErrClosed }
 
-// VersionNegotiationError says that client and server have no version in common.
+// VersionNegotiationError says that client and server have no version in
+// common. It is net.ErrClosed.
 type VersionNegotiationError struct{ Ours, Theirs []Version }
 
 func (e *VersionNegotiationError) Error() string {
 	return fmt.Sprintf("quic: no common version: server has %#x, we have %#x", e.Theirs, e.Ours)
 }
+
+// Unwrap makes the error net.ErrClosed.
+func (e *VersionNegotiationError) Unwrap() error { return net.ErrClosed }
+
+var errFinished = fmt.Errorf("quic: write after the end of the stream: %w", net.ErrClosed)
 
 // publicError turns an error of the core into the one that users meet.
 func publicError(err error) error {
@@ -128,10 +150,12 @@ func publicError(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case err == core.ErrFinished:
+		return errFinished
 	case errors.As(err, &local):
-		return closeError(false, &local.CloseError)
+		return closeError(false, &local.CloseError, local.Cause)
 	case errors.As(err, &peer):
-		return closeError(true, &peer.CloseError)
+		return closeError(true, &peer.CloseError, nil)
 	case errors.As(err, &stream):
 		return &StreamError{StreamID: stream.Stream, Code: stream.Code, Remote: stream.Remote}
 	case errors.As(err, &version):
@@ -155,9 +179,9 @@ func publicError(err error) error {
 	return err
 }
 
-func closeError(remote bool, e *core.CloseError) error {
+func closeError(remote bool, e *core.CloseError, cause error) error {
 	if e.App {
 		return &ApplicationError{Remote: remote, Code: e.Code, Reason: e.Reason}
 	}
-	return &TransportError{Remote: remote, Code: TransportErrorCode(e.Code), Frame: uint64(e.Frame), Reason: e.Reason}
+	return &TransportError{Remote: remote, Code: TransportErrorCode(e.Code), Frame: uint64(e.Frame), Reason: e.Reason, cause: cause}
 }

@@ -2,6 +2,7 @@ package quic
 
 import (
 	"bytes"
+	"net"
 	"runtime"
 	"sync"
 	"time"
@@ -17,13 +18,13 @@ const maxInbox = 64
 // there is nothing to do.
 type pool struct {
 	mu      sync.Mutex // guards all below; a leaf
-	waiting []*Conn
+	waiting queue[*Conn]
 	running int
 }
 
 func (p *pool) submit(c *Conn) {
 	p.mu.Lock()
-	p.waiting = append(p.waiting, c)
+	p.waiting.push(c)
 	start := p.running < runtime.GOMAXPROCS(0)
 	if start {
 		p.running++
@@ -37,14 +38,12 @@ func (p *pool) submit(c *Conn) {
 func (p *pool) work() {
 	for {
 		p.mu.Lock()
-		if len(p.waiting) == 0 {
+		if p.waiting.len() == 0 {
 			p.running--
 			p.mu.Unlock()
 			return
 		}
-		c := p.waiting[0]
-		p.waiting[0] = nil
-		p.waiting = p.waiting[1:]
+		c := p.waiting.pop()
 		p.mu.Unlock()
 		c.runInbox()
 	}
@@ -98,7 +97,7 @@ func (c *Conn) runInbox() {
 		}
 		if !c.core.Heard() && c.listener != nil {
 			c.mu.Unlock()
-			c.abandon() // not one authentic packet: whoever sent it is no client
+			c.abandon(net.ErrClosed) // not one authentic packet: whoever sent it is no client
 			continue
 		}
 		if !c.core.Handshaking() {

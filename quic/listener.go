@@ -5,14 +5,18 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
+	"time"
 )
 
 // maxBacklog bounds the connections that are established and not accepted;
 // beyond it they are refused.
 const maxBacklog = 1024
 
-// connectionRefused is the transport error of a full backlog (RFC 9000 §20.1).
-const refusedReason = "backlog is full"
+// Why a connection is refused.
+const (
+	refusedFull   = "backlog is full"
+	refusedClosed = "listener is closed"
+)
 
 // A Listener accepts connections. Its methods are safe for concurrent use.
 type Listener struct {
@@ -22,7 +26,7 @@ type Listener struct {
 	owns bool // the Transport closes with it
 
 	mu      sync.Mutex // guards all below; a leaf
-	backlog []*Conn
+	backlog queue[*Conn]
 	ready   chan struct{} // has a token while backlog is not empty
 	err     error
 	failed  chan struct{}
@@ -32,8 +36,9 @@ func newListener(t *Transport, tlsConfig *tls.Config, conf *Config) *Listener {
 	return &Listener{t: t, tls: tlsConfig, conf: conf, ready: make(chan struct{}, 1), failed: make(chan struct{})}
 }
 
-// Accept waits for the next connection whose handshake is complete. After
-// Close the error is net.ErrClosed.
+// Accept waits for the next connection whose handshake is complete. It may
+// have ended since; then its methods say why. After Close the error is
+// net.ErrClosed.
 func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
 	for {
 		if c, err := l.take(); c != nil || err != nil {
@@ -51,13 +56,11 @@ func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
 func (l *Listener) take() (*Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.backlog) == 0 {
+	if l.backlog.len() == 0 {
 		return nil, l.err
 	}
-	c := l.backlog[0]
-	l.backlog[0] = nil
-	l.backlog = l.backlog[1:]
-	if len(l.backlog) > 0 {
+	c := l.backlog.pop()
+	if l.backlog.len() > 0 {
 		l.signal()
 	}
 	return c, nil
@@ -73,31 +76,46 @@ func (l *Listener) signal() {
 // put adds an established connection. The caller holds its lock.
 func (l *Listener) put(c *Conn) {
 	l.mu.Lock()
-	full := len(l.backlog) >= maxBacklog || l.err != nil
-	if !full {
-		l.backlog = append(l.backlog, c)
+	why := ""
+	switch {
+	case l.err != nil:
+		why = refusedClosed
+	case l.backlog.len() >= maxBacklog:
+		why = refusedFull
+	default:
+		l.backlog.push(c)
 		l.signal()
 	}
 	l.mu.Unlock()
-	if full {
-		c.refuse()
+	if why != "" {
+		c.refuse(why)
 	}
 }
 
+// fail lets Accept return err, and refuses the connections that wait for it.
 func (l *Listener) fail(err error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	left := l.backlog
+	l.backlog = queue[*Conn]{}
 	if l.err == nil {
 		l.err = err
 		close(l.failed)
+	}
+	l.mu.Unlock()
+	for left.len() > 0 {
+		c := left.pop()
+		c.mu.Lock()
+		c.refuse(refusedClosed)
+		c.flush(time.Now())
 	}
 }
 
 // Addr returns the address of the socket.
 func (l *Listener) Addr() net.Addr { return l.t.LocalAddr() }
 
-// Close stops accepting. Connections that were accepted go on, unless the
-// Listener came from ListenAddr: then its socket closes, and all with it.
+// Close stops accepting, and refuses connections that nobody has accepted.
+// Those that were accepted go on, unless the Listener came from ListenAddr: then
+// its socket closes, and all with it.
 func (l *Listener) Close() error {
 	l.fail(net.ErrClosed)
 	l.t.mu.Lock()

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,11 +29,12 @@ type qlogFile struct {
 	buf    bytes.Buffer
 	closed bool
 
+	t    *Transport    // waits for it
 	done chan struct{} // closed when everything is written
 }
 
 // openQLog makes the log file of a connection, or returns nil.
-func openQLog(conf *Config, client bool, odcid []byte, now time.Time) *qlogFile {
+func openQLog(t *Transport, conf *Config, client bool, odcid []byte, now time.Time) *qlogFile {
 	dir := conf.QLogDir
 	if dir == "" {
 		dir = os.Getenv("QLOGDIR")
@@ -53,7 +56,8 @@ func openQLog(conf *Config, client bool, odcid []byte, now time.Time) *qlogFile 
 	if err != nil {
 		return nil // a connection does not fail for want of a log
 	}
-	f := &qlogFile{file: file, done: make(chan struct{})}
+	f := &qlogFile{file: file, t: t, done: make(chan struct{})}
+	t.setWriting(f, true)
 	f.wake.L = &f.mu
 	f.l = qlog.New(f, qlog.Header{Vantage: side, ODCID: odcid, Epoch: now})
 	go f.run()
@@ -80,6 +84,7 @@ func (f *qlogFile) Write(p []byte) (int, error) {
 
 func (f *qlogFile) run() {
 	defer close(f.done)
+	defer f.t.setWriting(f, false)
 	var out []byte
 	for {
 		f.mu.Lock()
@@ -108,9 +113,24 @@ func (f *qlogFile) close() {
 	f.mu.Unlock()
 }
 
-// wait returns when a closed log is on disk.
-func (f *qlogFile) wait() {
-	if f != nil {
+// setWriting keeps the list of logs that are not whole on disk.
+func (t *Transport) setWriting(f *qlogFile, yes bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if yes {
+		t.writing[f] = struct{}{}
+	} else {
+		delete(t.writing, f)
+	}
+}
+
+// waitLogs returns when the logs of all connections are on disk, which must
+// have ended.
+func (t *Transport) waitLogs() {
+	t.mu.Lock()
+	files := slices.Collect(maps.Keys(t.writing))
+	t.mu.Unlock()
+	for _, f := range files {
 		<-f.done
 	}
 }

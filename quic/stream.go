@@ -1,17 +1,21 @@
 package quic
 
 import (
+	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/seed51309289/quiver/internal/core"
+	"github.com/seed51309289/quiver/internal/wire"
 )
 
-// A Stream is an ordered sequence of bytes in one or both directions. One
-// goroutine at a time may read it, and one may write it.
+// A Stream is an ordered sequence of bytes in one or both directions. It is a
+// net.Conn; its addresses are those of the connection. One goroutine at a time
+// may read it, and one may write it: others are safe, but their bytes mix.
 type Stream struct {
 	c *Conn
 	s *core.Stream
@@ -22,9 +26,9 @@ type Stream struct {
 }
 
 var (
-	_ io.ReadWriteCloser = (*Stream)(nil)
-	_ io.WriterTo        = (*Stream)(nil)
-	_ io.ReaderFrom      = (*Stream)(nil)
+	_ net.Conn      = (*Stream)(nil)
+	_ io.WriterTo   = (*Stream)(nil)
+	_ io.ReaderFrom = (*Stream)(nil)
 )
 
 var (
@@ -35,9 +39,16 @@ var (
 // ID returns the stream's ID (RFC 9000 §2.1).
 func (s *Stream) ID() uint64 { return s.s.ID() }
 
+// LocalAddr returns the address of the socket.
+func (s *Stream) LocalAddr() net.Addr { return s.c.LocalAddr() }
+
+// RemoteAddr returns the peer's address.
+func (s *Stream) RemoteAddr() net.Addr { return s.c.RemoteAddr() }
+
 // Read reads what has arrived, and waits while there is nothing. At the end it
-// returns io.EOF; after a reset by the peer, or CloseRead, a *StreamError;
-// after the deadline os.ErrDeadlineExceeded.
+// returns io.EOF; after a reset by the peer, CancelRead or Close, a
+// *StreamError; after the deadline os.ErrDeadlineExceeded; and when the
+// connection has ended, once all that arrived is read, the reason.
 func (s *Stream) Read(p []byte) (n int, err error) {
 	if !s.s.CanReceive() {
 		return 0, errSendOnly
@@ -59,16 +70,27 @@ func (s *Stream) Read(p []byte) (n int, err error) {
 		s.readable.Wait()
 	}
 	c.unlock()
-	if err != nil && err != io.EOF && err != os.ErrDeadlineExceeded {
-		err = publicError(err)
+	return n, s.publicError(err)
+}
+
+// publicError is publicError but for the two errors that every stream meets,
+// and for the connection's, which is the same for everybody.
+func (s *Stream) publicError(err error) error {
+	switch err {
+	case nil, io.EOF, os.ErrDeadlineExceeded:
+		return err
 	}
-	return n, err
+	if _, ok := err.(*core.StreamError); !ok && err != core.ErrFinished && s.c.ctx.Err() != nil {
+		return context.Cause(s.c.ctx)
+	}
+	return publicError(err)
 }
 
 // Write writes all of p, and waits while the stream's buffer is full. It
 // returns when p is buffered, not when the peer has it. After the peer stopped
-// the stream, or CancelWrite, the error is a *StreamError; after the deadline
-// os.ErrDeadlineExceeded. p is copied.
+// the stream, or CancelWrite, the error is a *StreamError; after CloseWrite and
+// Close it is net.ErrClosed; after the deadline os.ErrDeadlineExceeded. p is
+// copied.
 func (s *Stream) Write(p []byte) (n int, err error) {
 	if !s.s.CanSend() {
 		return 0, errReceiveOnly
@@ -94,10 +116,7 @@ func (s *Stream) Write(p []byte) (n int, err error) {
 		}
 	}
 	c.mu.Unlock()
-	if err != nil && err != os.ErrDeadlineExceeded {
-		err = publicError(err)
-	}
-	return n, err
+	return n, s.publicError(err)
 }
 
 // copyBuffer is the size of WriteTo's and ReadFrom's buffer, in bytes: one train.
@@ -114,47 +133,56 @@ func (s *Stream) ReadFrom(r io.Reader) (int64, error) {
 }
 
 // Close ends both directions: what was written is delivered, what arrives is
-// dropped, and the peer is asked not to send more if it still does.
+// dropped, and the peer is asked not to send more if it still does. It does not
+// wait, and never fails.
 func (s *Stream) Close() error {
+	now := time.Now()
 	s.c.mu.Lock()
 	s.c.core.CloseWrite(s.s)
-	s.c.core.Stop(time.Now(), s.s, 0)
+	s.c.core.Stop(now, s.s, 0)
+	s.readBy.stop()
+	s.writeBy.stop()
 	s.readable.Broadcast()
-	s.c.flush(time.Now())
+	s.writable.Broadcast()
+	s.c.flush(now)
 	return nil
 }
 
-// CloseWrite ends the writing direction after what was written.
+// CloseWrite ends the writing direction after what was written. A Write that
+// waits fails.
 func (s *Stream) CloseWrite() error {
 	if !s.s.CanSend() {
 		return errReceiveOnly
 	}
 	s.c.mu.Lock()
 	s.c.core.CloseWrite(s.s)
+	s.writable.Broadcast()
 	s.c.flush(time.Now())
 	return nil
 }
 
 // CancelWrite gives up the writing direction: what the peer has not received
 // is not sent again, and its reads fail with code. Writes fail with a
-// *StreamError from now on.
+// *StreamError from now on. Codes above 2^62-1 count as that.
 func (s *Stream) CancelWrite(code uint64) {
 	s.c.mu.Lock()
-	s.c.core.Reset(s.s, code)
+	s.c.core.Reset(s.s, min(code, wire.MaxVarint))
 	s.writable.Broadcast()
 	s.c.flush(time.Now())
 }
 
 // CancelRead gives up the reading direction and asks the peer to stop sending,
-// with code. Reads fail with a *StreamError from now on.
+// with code. Reads fail with a *StreamError from now on. Codes above 2^62-1
+// count as that.
 func (s *Stream) CancelRead(code uint64) {
 	s.c.mu.Lock()
-	s.c.core.Stop(time.Now(), s.s, code)
+	s.c.core.Stop(time.Now(), s.s, min(code, wire.MaxVarint))
 	s.readable.Broadcast()
 	s.c.flush(time.Now())
 }
 
-// SetDeadline bounds reads and writes; the zero time does not.
+// SetDeadline bounds reads and writes; the zero time does not. It never fails,
+// nor do the other two.
 func (s *Stream) SetDeadline(t time.Time) error {
 	s.SetReadDeadline(t)
 	return s.SetWriteDeadline(t)
@@ -174,33 +202,51 @@ func (s *Stream) SetWriteDeadline(t time.Time) error {
 
 // deadline wakes a waiter when its time has come. The connection's lock guards it.
 type deadline struct {
+	at      time.Time // zero = none
 	expired bool
-	timer   *time.Timer
-	round   int // which call of set the timer belongs to
+	timer   *time.Timer // nil = never needed
 }
 
-func (d *deadline) set(mu *sync.Mutex, cond *sync.Cond, t time.Time) {
+func (d *deadline) set(mu *sync.Mutex, cond *sync.Cond, at time.Time) {
 	mu.Lock()
 	defer mu.Unlock()
-	if d.timer != nil {
-		d.timer.Stop()
-		d.timer = nil
-	}
-	d.round++
-	d.expired = !t.IsZero() && !t.After(time.Now())
-	if d.expired {
-		cond.Broadcast()
-	}
-	if t.IsZero() || d.expired {
+	d.stop()
+	d.at = at
+	if at.IsZero() {
 		return
 	}
-	round := d.round
-	d.timer = time.AfterFunc(time.Until(t), func() {
-		mu.Lock()
-		defer mu.Unlock()
-		if d.round == round {
-			d.expired = true
-			cond.Broadcast()
-		}
-	})
+	left := time.Until(at)
+	switch {
+	case left <= 0:
+		d.expired = true
+		cond.Broadcast()
+	case d.timer == nil:
+		d.timer = time.AfterFunc(left, func() { d.expire(mu, cond) })
+	default:
+		d.timer.Reset(left)
+	}
+}
+
+// expire is the timer's function. It may come late, after set or stop; then at
+// tells.
+func (d *deadline) expire(mu *sync.Mutex, cond *sync.Cond) {
+	mu.Lock()
+	defer mu.Unlock()
+	if d.at.IsZero() || d.expired {
+		return
+	}
+	if left := time.Until(d.at); left > 0 {
+		d.timer.Reset(left)
+		return
+	}
+	d.expired = true
+	cond.Broadcast()
+}
+
+// stop takes the deadline away, so that nothing holds the stream.
+func (d *deadline) stop() {
+	d.at, d.expired = time.Time{}, false
+	if d.timer != nil {
+		d.timer.Stop()
+	}
 }

@@ -79,9 +79,8 @@ func (c *Conn) AcceptUniStream(ctx context.Context) (*Stream, error) { return c.
 func (c *Conn) accept(ctx context.Context, uni bool) (s *Stream, err error) {
 	queue := &c.accepted[kind(uni)]
 	err = c.await(ctx, &c.change[kind(uni)], func() bool {
-		if len(*queue) > 0 {
-			s, (*queue)[0] = (*queue)[0], nil
-			*queue = (*queue)[1:]
+		if queue.len() > 0 {
+			s = queue.pop()
 			return true
 		}
 		err = c.closeErr

@@ -30,8 +30,8 @@ type Transport struct {
 	Conn net.PacketConn
 
 	// RequireRetry, if set, is asked for every new client whether it must prove its
-	// address by a Retry first. It runs on the socket's goroutine: it must not
-	// block.
+	// address by a Retry first. It runs on the socket's goroutine and under locks:
+	// it must neither block nor call this package.
 	RequireRetry func(client netip.AddrPort) bool
 
 	// StatelessResetKey lets a restarted server reset connections of its former
@@ -47,8 +47,10 @@ type Transport struct {
 	router   *core.Router[*Conn]
 	conns    map[*Conn]struct{}
 	listener *Listener
+	writing  map[*qlogFile]struct{} // logs that are not whole on disk
 	closed   bool
-	single   bool // closes itself with its only connection
+	refuses  error // why no connection is added; nil = they are
+	single   bool  // closes itself with its only connection
 
 	handshakes pool
 	batches    sync.Pool // *core.Batch
@@ -93,6 +95,7 @@ func (t *Transport) open() error {
 		Retry:    t.RequireRetry,
 	})
 	t.conns = make(map[*Conn]struct{})
+	t.writing = make(map[*qlogFile]struct{})
 	t.batches.New = func() any { return &core.Batch{Buf: make([]byte, 0, udp.MaxTrainSize)} }
 	t.done = make(chan struct{})
 	go t.readLoop()
@@ -108,6 +111,9 @@ func (t *Transport) Dial(ctx context.Context, addr net.Addr, tlsConfig *tls.Conf
 	if err := conf.Validate(); err != nil {
 		return nil, err
 	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("quic: dial %v: %w", addr, context.Cause(ctx))
+	}
 	if err := t.init(); err != nil {
 		return nil, err
 	}
@@ -119,8 +125,9 @@ func (t *Transport) Dial(ctx context.Context, addr net.Addr, tlsConfig *tls.Conf
 	if err != nil {
 		return nil, fmt.Errorf("quic: dial %v: %w", addr, publicError(err))
 	}
-	if !t.add(c) {
-		return nil, net.ErrClosed
+	if err := t.add(c); err != nil {
+		c.abandon(err)
+		return nil, fmt.Errorf("quic: dial %v: %w", addr, err)
 	}
 	c.mu.Lock()
 	c.flush(time.Now())
@@ -135,16 +142,29 @@ func (t *Transport) Dial(ctx context.Context, addr net.Addr, tlsConfig *tls.Conf
 	}
 }
 
+// addrPort turns addr into what datagrams from there carry. No address, or the
+// unspecified one, is this machine, as in package net.
 func addrPort(addr net.Addr) (netip.AddrPort, error) {
+	if addr == nil {
+		return netip.AddrPort{}, errors.New("quic: address: got nil, want a *net.UDPAddr")
+	}
+	var ap netip.AddrPort
 	if u, ok := addr.(*net.UDPAddr); ok {
-		ap := u.AddrPort()
-		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), nil
+		ap = u.AddrPort()
+	} else {
+		var err error
+		if ap, err = netip.ParseAddrPort(addr.String()); err != nil {
+			return ap, fmt.Errorf("quic: address %v: %w", addr, err)
+		}
 	}
-	ap, err := netip.ParseAddrPort(addr.String())
-	if err != nil {
-		return ap, fmt.Errorf("quic: address %v: %w", addr, err)
+	ip := ap.Addr().Unmap()
+	switch {
+	case !ip.IsValid(), ip == netip.IPv4Unspecified():
+		ip = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	case ip == netip.IPv6Unspecified():
+		ip = netip.IPv6Loopback()
 	}
-	return ap, nil
+	return netip.AddrPortFrom(ip, ap.Port()), nil
 }
 
 // Listen accepts connections on the socket. tlsConfig needs a certificate and
@@ -153,8 +173,9 @@ func (t *Transport) Listen(tlsConfig *tls.Config, conf *Config) (*Listener, erro
 	if err := conf.Validate(); err != nil {
 		return nil, err
 	}
-	if tlsConfig == nil || len(tlsConfig.NextProtos) == 0 {
-		return nil, errors.New("quic: listen: tls.Config needs NextProtos: QUIC requires ALPN (RFC 9001 §8.1)")
+	tlsConfig, err := serverTLS(tlsConfig)
+	if err != nil {
+		return nil, fmt.Errorf("quic: listen: %w", err)
 	}
 	if err := t.init(); err != nil {
 		return nil, err
@@ -162,8 +183,8 @@ func (t *Transport) Listen(tlsConfig *tls.Config, conf *Config) (*Listener, erro
 	l := newListener(t, tlsConfig, conf)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed {
-		return nil, net.ErrClosed
+	if t.refuses != nil {
+		return nil, fmt.Errorf("quic: listen: %w", t.refuses)
 	}
 	if t.listener != nil {
 		return nil, errors.New("quic: listen: the transport has a listener already")
@@ -173,14 +194,20 @@ func (t *Transport) Listen(tlsConfig *tls.Config, conf *Config) (*Listener, erro
 	return l, nil
 }
 
-// add registers a connection; false means that the Transport is closed.
-func (t *Transport) add(c *Conn) bool {
+// add registers a connection that nobody else knows yet. The error is why the
+// Transport has no more use for one.
+func (t *Transport) add(c *Conn) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.closed {
-		t.conns[c] = struct{}{}
+	if t.refuses != nil {
+		return t.refuses
 	}
-	return !t.closed
+	t.conns[c] = struct{}{}
+	if c.listener != nil {
+		c.halfOpen = true
+		t.router.HalfOpen(1)
+	}
+	return nil
 }
 
 // forget drops a connection that is drained.
@@ -198,6 +225,9 @@ func (t *Transport) forget(c *Conn) {
 // socket's goroutine, so it must not be called from a callback.
 func (t *Transport) Close() error {
 	if err := t.init(); err != nil {
+		if t.Conn != nil {
+			t.Conn.Close()
+		}
 		return err
 	}
 	t.mu.Lock()
@@ -206,7 +236,7 @@ func (t *Transport) Close() error {
 		<-t.done
 		return nil
 	}
-	t.closed = true
+	t.closed, t.refuses = true, net.ErrClosed
 	l, conns := t.listener, make([]*Conn, 0, len(t.conns))
 	for c := range t.conns {
 		conns = append(conns, c)
@@ -217,13 +247,11 @@ func (t *Transport) Close() error {
 	}
 	for _, c := range conns {
 		c.CloseWithError(0, "")
-		c.abandon()
+		c.abandon(net.ErrClosed)
 	}
 	err := t.sock.Close()
 	<-t.done
-	for _, c := range conns {
-		c.qlog.wait()
-	}
+	t.waitLogs()
 	return err
 }
 
@@ -235,7 +263,7 @@ func DialAddr(ctx context.Context, addr string, tlsConfig *tls.Config, conf *Con
 		return nil, fmt.Errorf("quic: dial %s: %w", addr, err)
 	}
 	network := "udp4"
-	if remote.IP.To4() == nil {
+	if remote.IP != nil && remote.IP.To4() == nil {
 		network = "udp6"
 	}
 	sock, err := net.ListenUDP(network, nil)
