@@ -123,6 +123,7 @@ func (r *Report) facts() []pageFact {
 		{"Duration", r.End.Sub(r.Start).Round(time.Second).String()},
 		{"Seed", fmt.Sprint(uint64(r.Seed))},
 		{"Backend", backend},
+		{"Side by side", fmt.Sprintf("%d runs", r.Jobs)},
 		{"QUIC version", "0x1"},
 	}
 	if r.Repeat > 1 {

@@ -39,7 +39,9 @@ func compliant(e backend.Exit, err error) error {
 	switch {
 	case exited(e, exitUnsupported):
 		return nil
-	case err != nil && !e.Started && !errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("not compliant: still running %v after it got an unknown test case, want exit status 127", complianceTimeout)
+	case err != nil && !e.Started:
 		return fmt.Errorf("cannot be started: %w", err)
 	case err != nil:
 		return fmt.Errorf("not compliant: no exit status 127 for an unknown test case: %w", err)

@@ -73,6 +73,7 @@ type testRow struct {
 	Desc     string  `json:"desc"`
 	Scenario string  `json:"scenario"`
 	Timeout  float64 `json:"timeout_seconds"`
+	NeedKeys bool    `json:"needs_key_log"` // without one the result is unsupported
 }
 
 type testRows []testRow
@@ -80,7 +81,7 @@ type testRows []testRow
 func testList() testRows {
 	var rows testRows
 	for _, c := range interop.Cases() {
-		rows = append(rows, testRow{c.Name, c.Abbr, c.Desc, c.Scenario, c.Timeout.Seconds()})
+		rows = append(rows, testRow{c.Name, c.Abbr, c.Desc, c.Scenario, c.Timeout.Seconds(), c.NeedKeys})
 	}
 	return rows
 }
