@@ -101,6 +101,10 @@ func TestConnKeepsOrderAndLosesWhatNobodyReads(t *testing.T) {
 				t.Fatalf("datagram %d reads %q, ECN %d, %v", i, buf[:n], ecn, err)
 			}
 		}
+		server.SetReadDeadline(time.Now().Add(time.Second))
+		if n, _, _, err := server.ReadPacket(buf); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("after a full inbox another datagram reads %q, %v", buf[:n], err)
+		}
 	})
 }
 

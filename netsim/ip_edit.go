@@ -53,7 +53,7 @@ func pseudoHeader(ip []byte, length int, proto uint8) uint32 {
 	return sum16(uint32(proto)+uint32(length)&0xffff+uint32(length)>>16, addrs)
 }
 
-// transportChecksumOK verifies the checksum of the UDP datagram that p carries. A zero checksum over IPv4
+// checksumOK verifies the checksum of the UDP datagram that p carries. A zero checksum over IPv4
 // is fine (RFC 768), a packet without headers too.
 func (p *Packet) checksumOK() bool {
 	if !p.UDP || !p.whole() {

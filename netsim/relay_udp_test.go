@@ -189,6 +189,10 @@ func TestRunUDPTracesShowTheTestNetworkAndWhatWasDropped(t *testing.T) {
 		for _, p := range readTrace(t, path) {
 			ip, err := ParseIP(p.frame[etherHeaderLen:])
 			check(t, err)
+			ttl := map[bool]byte{true: 64, false: 62}[(path == left) == (ip.Dst == serverAP)] // two routers are between
+			if ip.Data[8] != ttl {
+				t.Errorf("%s: packet %d has TTL %d, want %d", filepath.Base(path), len(got)+1, ip.Data[8], ttl)
+			}
 			got = append(got, fmt.Sprintf("%v>%v %s %s", ip.Src, ip.Dst, ip.UDPPayload(), strings.Join(p.notes, "")))
 			if !ip.checksumOK() || !headerOK(ip.Data) {
 				t.Errorf("%s: packet %d has a wrong checksum", filepath.Base(path), len(got))

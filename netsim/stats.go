@@ -46,7 +46,7 @@ const (
 )
 
 // Mean returns the mean lateness of an event.
-func (l *Lateness) Mean() time.Duration {
+func (l Lateness) Mean() time.Duration {
 	if l.Events == 0 {
 		return 0
 	}
@@ -54,7 +54,7 @@ func (l *Lateness) Mean() time.Duration {
 }
 
 // Late reports whether the simulator was too late too often for its results to count.
-func (l *Lateness) Late() bool {
+func (l Lateness) Late() bool {
 	return l.Max > lateSingle || float64(l.Over1ms) > lateShare*float64(l.Events)
 }
 

@@ -137,6 +137,9 @@ func TestNeighbourMessagesAreReadAsTheyAreWritten(t *testing.T) {
 		if !ok || answer.asks || answer.from != host || answer.mac != clientMAC {
 			t.Errorf("answer reads %+v, want %v at %x", answer, host, clientMAC)
 		}
+		if !own.Is4() && !bytes.Equal(frame[len(frame)-8:], append([]byte{2, 1}, clientMAC[:]...)) {
+			t.Errorf("advertisement ends in %x, want the target's link-layer address", frame[len(frame)-8:])
+		}
 		if hardwareAddr(frame) != routerMAC {
 			t.Errorf("answer goes to %x, want %x", frame[:6], routerMAC)
 		}
