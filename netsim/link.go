@@ -102,7 +102,7 @@ func serialisation(size int, rate int64) time.Duration {
 func (l *link) travel(left time.Time, seed uint64, dir Side) (at time.Time, held bool) {
 	at = left.Add(l.Delay)
 	if l.Jitter > 0 {
-		at = at.Add(time.Duration(below(int(l.Jitter), luck(seed, dir, forJitter, l.sent))))
+		at = at.Add(below(l.Jitter, luck(seed, dir, forJitter, l.sent)))
 	}
 	if chance(l.Reorder, luck(seed, dir, forReorder, l.sent)) {
 		by := l.ReorderBy

@@ -1,6 +1,9 @@
 package netsim
 
-import "math/bits"
+import (
+	"math/bits"
+	"time"
+)
 
 // purpose separates the random choices made for one packet, so that switching one impairment on does not
 // change what another does.
@@ -41,7 +44,7 @@ func chance(p float64, r uint64) bool {
 }
 
 // below maps r to 0..n-1 without a visible bias for the small n used here.
-func below(n int, r uint64) int {
+func below[T int | time.Duration](n T, r uint64) T {
 	hi, _ := bits.Mul64(r, uint64(n))
-	return int(hi)
+	return T(hi)
 }
