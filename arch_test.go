@@ -23,6 +23,7 @@ var layers = map[string][]string{
 	"internal/qlog":     {"hook", "internal/wire"},
 	"internal/core":     {"hook", "internal/wire", "internal/crypt", "internal/recovery", "internal/qlog"},
 	"internal/udp":      {},
+	"internal/need":     {},
 
 	// Floor 2.
 	"quic":                         {"hook", "internal/wire", "internal/crypt", "internal/recovery", "internal/qlog", "internal/core", "internal/udp"},
@@ -73,7 +74,7 @@ var nevers = append(pureNevers(), []never{
 	{pkg: "*", imports: "github.com/spf13/cobra/...", why: "flags end in the command", except: []string{"cmd/quiver"}},
 	{pkg: "*", imports: "github.com/chromedp/...", why: "a browser is for tests only"},
 	{pkg: "*", imports: "github.com/rogpeppe/go-internal/...", why: "testscript is for tests only"},
-	{pkg: "*", imports: "testing", why: "a test kit is a package of its own", except: []string{"internal/quictest", "internal/dissect/dissecttest"}},
+	{pkg: "*", imports: "testing", why: "a test kit is a package of its own", except: []string{"internal/quictest", "internal/dissect/dissecttest", "internal/need"}},
 }...)
 
 // pureNevers is the table of what no pure package imports.
