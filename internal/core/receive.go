@@ -67,7 +67,9 @@ func (c *Conn) receiveDatagram(now hook.Instant, data []byte, ecn uint8) {
 	var first []byte
 	for len(data) > 0 && c.closing.state == stateOpen {
 		if !wire.IsLongHeader(data[0]) {
-			c.receiveShort(now, data, ecn)
+			if first == nil || len(data) > len(first) && bytes.Equal(first, data[1:1+len(first)]) {
+				c.receiveShort(now, data, ecn)
+			}
 			return
 		}
 		var h wire.Header

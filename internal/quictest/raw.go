@@ -35,6 +35,8 @@ type RawOptions struct {
 	TLS func(cfg *tls.Config)
 	// Retry makes the server under test ask for a Retry.
 	Retry bool
+	// EmptyID gives the RawPeer a connection ID of no bytes.
+	EmptyID bool
 }
 
 // RawPeer is a scripted peer: it has the keys and no rules. It completes a
@@ -64,6 +66,7 @@ type RawPeer struct {
 	version    wire.Version
 	DCID, SCID []byte // the connection's ID, and our own
 	odcid      []byte
+	idLen      int // bytes of our own IDs
 	Token      []byte
 	sp         [recovery.NumSpaces]rawSpace
 	phase      bool
@@ -94,6 +97,7 @@ type Reply struct {
 	Datagram int // which datagram it came in, counted from 1
 	Size     int // bytes of that datagram
 	Phase    bool
+	DCID     string
 	Raw      []byte // Retry and Version Negotiation: the packet; nil otherwise
 }
 
@@ -142,7 +146,10 @@ func newRaw(t testing.TB, client bool, opts RawOptions) *RawPeer {
 	}
 	r.Router = core.NewRouter[*core.Conn](rc)
 	r.batch = core.Batch{Buf: make([]byte, 0, 65507), MaxSegments: 8}
-	r.SCID = []byte("rawpeer!")
+	r.SCID, r.idLen = []byte("rawpeer!"), 8
+	if opts.EmptyID {
+		r.SCID, r.idLen = []byte{}, 0
+	}
 	for i := range r.sp {
 		r.sp[i].largest, r.sp[i].in = -1, map[uint64][]byte{}
 	}
@@ -235,6 +242,7 @@ func (r *RawPeer) Connect() *RawPeer {
 			r.done = true
 		}
 		if r.complete && r.done && r.Conn.Established() {
+			r.Advance(30 * time.Millisecond) // what is left to acknowledge
 			r.Replies = nil
 			return r
 		}

@@ -115,9 +115,10 @@ func (r *RawPeer) takePacket(data []byte, size int) int {
 		if r.client {
 			r.DCID = bytes.Clone(h.SCID)
 		}
-	} else if !wire.ParseShort(data, len(r.SCID), &h) {
+	} else if !wire.ParseShort(data, r.idLen, &h) {
 		r.t.Fatalf("cannot parse a short header of the connection: %x", data)
 	}
+	p.DCID = string(h.DCID)
 	s := &r.sp[id]
 	if s.read == nil {
 		return h.Length // the test has not let us come that far
