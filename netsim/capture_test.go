@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gopacket/gopacket/pcapgo"
+	"github.com/seed51309289/quiver/internal/need"
 )
 
 // traced is one packet of a trace as pcapgo reads it back.
@@ -144,10 +145,7 @@ func TestEmbedSecretsPutsTheKeyLogBeforeThePackets(t *testing.T) {
 	if names, _ := os.ReadDir(filepath.Dir(path)); len(names) != 1 {
 		t.Errorf("%d files are left, want the trace alone", len(names))
 	}
-	if _, err := exec.LookPath("tshark"); err != nil {
-		t.Skip("tshark is not installed: no second opinion on the file")
-	}
-	out, err := exec.Command("tshark", "-r", path, "-T", "fields", "-e", "ip.src", "-e", "udp.dstport", "-e", "frame.number").CombinedOutput()
+	out, err := exec.Command(need.Tool(t, "tshark"), "-r", path, "-T", "fields", "-e", "ip.src", "-e", "udp.dstport", "-e", "frame.number").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "193.167.0.100\t443\t1") {
 		t.Errorf("tshark: %v\n%s", err, out)
 	}

@@ -14,7 +14,7 @@ type RelayConfig struct {
 
 	LeftTrace, RightTrace string // paths of the pcapng traces; "" = none
 
-	LeftMAC, RightMAC net.HardwareAddr // of the endpoints; nil = asked for with ARP and NDP
+	LeftMAC, RightMAC net.HardwareAddr // of the endpoints; nil = as their ARP and NDP answers say
 
 	Log   io.Writer // what the relay has to say, a line each; nil = nothing
 	Ready func()    // called once in the relay's goroutine, when both links work; nil = nobody cares

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed51309289/quiver/internal/need"
 	"golang.org/x/sys/unix"
 )
 
@@ -18,11 +19,11 @@ func TestRunUDPTakesSuperPacketsApartAndCarriesECN(t *testing.T) {
 		check(t, err)
 		raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_SEGMENT, 1000) })
 		if err != nil {
-			t.Skipf("no UDP segmentation offload here: %v", err)
+			need.Missing(t, "gso", "no UDP segmentation offload here: %v", err)
 		}
 		data := packet(Left, 5500, 0).Data
 		if _, _, err := client.WriteMsgUDPAddrPort(data, appendECN(nil, 1, v6), front); err != nil {
-			t.Skipf("the kernel does not send super-packets on loopback: %v", err)
+			need.Missing(t, "gso", "the kernel does not send super-packets on loopback: %v", err)
 		}
 		var got []byte
 		buf, oob := make([]byte, 9000), make([]byte, ecnSpace)

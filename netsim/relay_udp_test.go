@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/seed51309289/quiver/internal/need"
 )
 
 // startUDP runs a relay to target until the test ends, and returns its client-facing address and a function
@@ -50,7 +52,7 @@ func listenUDP(t *testing.T, host string) *net.UDPConn {
 	t.Helper()
 	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(host), 0)))
 	if err != nil {
-		t.Skipf("no UDP on %s here: %v", host, err)
+		need.Missing(t, "ipv6", "no UDP on %s here: %v", host, err)
 	}
 	t.Cleanup(func() { c.Close() })
 	return c

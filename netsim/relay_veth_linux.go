@@ -101,7 +101,7 @@ func (r *vethRelay) run(ctx context.Context, ready func()) {
 			}
 		}
 		now := time.Now()
-		if !r.begun && (r.allKnown() || now.Sub(start) > patience) {
+		if !r.begun && (r.allAnswered() || now.Sub(start) > patience) {
 			r.begin(now, ready)
 		}
 		r.housekeep(now)
@@ -114,7 +114,7 @@ func (r *vethRelay) run(ctx context.Context, ready func()) {
 func (r *vethRelay) begin(now time.Time, ready func()) {
 	r.begun = true
 	r.sim.Start(now)
-	r.logf("relay between %s and %s, all endpoints have answered: %v", r.ports[Left].name, r.ports[Right].name, r.allKnown())
+	r.logf("relay between %s and %s, all endpoints have answered: %v", r.ports[Left].name, r.ports[Right].name, r.allAnswered())
 	if ready != nil {
 		ready()
 	}
@@ -122,7 +122,7 @@ func (r *vethRelay) begin(now time.Time, ready func()) {
 
 // untilNext returns how long to wait for frames.
 func (r *vethRelay) untilNext() time.Duration {
-	if !r.begun && r.allKnown() {
+	if !r.begun && r.allAnswered() {
 		return 0
 	}
 	wait := flushEvery
@@ -257,27 +257,28 @@ func (r *vethRelay) met(now time.Time, p *port, a netip.Addr, mac hardwareAddr) 
 	}
 }
 
-// ask sends a question for each endpoint that is not known yet.
+// ask sends a question for each endpoint that has not been heard of yet.
 func (r *vethRelay) ask(now time.Time) {
 	r.asked = now
 	r.asks++
 	for _, p := range r.ports {
 		for i, host := range networks[p.side].hosts {
-			if _, known := p.macOf(host); !known {
+			if _, answered := p.near[host]; !answered {
 				r.write(now, p, appendQuestion(nil, p.mac, networks[p.side].gateways[i], host), nil)
 			}
 		}
 	}
 }
 
-// wantsAsk reports whether an endpoint is still unknown, and it makes sense to ask again.
-func (r *vethRelay) wantsAsk() bool { return r.asks < maxAsks && !r.allKnown() }
+// wantsAsk reports whether an endpoint is still silent, and it makes sense to ask again.
+func (r *vethRelay) wantsAsk() bool { return r.asks < maxAsks && !r.allAnswered() }
 
-// allKnown reports whether all endpoints of the test network have answered.
-func (r *vethRelay) allKnown() bool {
+// allAnswered reports whether all endpoints of the test network have been heard of. That they have an Ethernet
+// address by configuration says nothing about their links.
+func (r *vethRelay) allAnswered() bool {
 	for _, p := range r.ports {
 		for _, host := range networks[p.side].hosts {
-			if _, known := p.macOf(host); !known {
+			if _, answered := p.near[host]; !answered {
 				return false
 			}
 		}

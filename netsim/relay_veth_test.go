@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/seed51309289/quiver/internal/need"
 )
 
 // insideEnv is set in the process that runs the TestInside… tests: in a user and network namespace of its own.
@@ -28,7 +30,7 @@ func TestRunVethInNamespaces(t *testing.T) {
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
-		t.Skipf("no user namespaces here: %v", err)
+		need.Missing(t, "netns", "no user namespaces here: %v", err)
 	}
 	err := cmd.Wait()
 	t.Log(out.String())
