@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed51309289/quiver/internal/need"
 	"github.com/seed51309289/quiver/internal/wire"
 )
 
@@ -139,9 +140,7 @@ func acks(of func(a *Ack) uint64) func(p *Packet) []string {
 
 // TestDissectAgreesWithTshark compares every packet of the recorded traces with a second, independent dissector.
 func TestDissectAgreesWithTshark(t *testing.T) {
-	if _, err := exec.LookPath("tshark"); err != nil {
-		t.Skip("tshark is not installed: nothing to compare with")
-	}
+	need.Tool(t, "tshark")
 	for _, name := range recorded {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/seed51309289/quiver/internal/need"
 )
 
 // testConns runs body with every implementation of Conn and each way a Socket can be set up.
@@ -71,7 +73,7 @@ func needIPv6(t *testing.T) {
 	t.Helper()
 	c, err := net.ListenPacket("udp6", "[::1]:0")
 	if err != nil {
-		t.Skipf("no IPv6 loopback address on this host: %v", err)
+		need.Missing(t, "ipv6", "no IPv6 loopback address on this host: %v", err)
 	}
 	c.Close()
 }

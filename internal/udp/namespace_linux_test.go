@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed51309289/quiver/internal/need"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -47,9 +48,9 @@ func enterNamespace(t *testing.T) bool {
 	case errors.As(err, &exit):
 		t.Errorf("in the namespace: %v\n%s", err, out)
 	case bytes.Contains(out, []byte("--- SKIP: "+t.Name()+" ")):
-		t.Skipf("in the namespace:\n%s", out)
+		need.Missing(t, "netns", "in the namespace:\n%s", out)
 	case err != nil:
-		t.Skipf("this user may not make a user and network namespace: %v", err)
+		need.Missing(t, "netns", "this user may not make a user and network namespace: %v", err)
 	}
 	return false
 }
@@ -161,7 +162,7 @@ func addLinkLocal(t *testing.T) {
 	}
 	addr.Flags = unix.IFA_F_NODAD
 	if err := netlink.AddrAdd(lo, addr); err != nil {
-		t.Skipf("no IPv6 in this namespace: %v", err)
+		need.Missing(t, "ipv6", "no IPv6 in this namespace: %v", err)
 	}
 	for range 100 {
 		routes, err := netlink.RouteListFiltered(unix.AF_INET6,
@@ -253,7 +254,7 @@ func bytesSent(t *testing.T, link int) uint64 {
 func addVeth(t *testing.T, cidr string) int {
 	t.Helper()
 	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "near"}, PeerName: "far"}); err != nil {
-		t.Skipf("no veth links on this kernel: %v", err)
+		need.Missing(t, "netns", "no veth links on this kernel: %v", err)
 	}
 	for _, name := range []string{"near", "far"} {
 		link, err := netlink.LinkByName(name)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed51309289/quiver/internal/need"
 	"golang.org/x/sys/unix"
 )
 
@@ -105,7 +106,7 @@ func TestAddressOfTheWrongFamilyIsTransient(t *testing.T) {
 func TestRefusedGSOIsTurnedOffAndTheTrainResent(t *testing.T) {
 	from, to := listen(t, "udp4", "127.0.0.1:0", Config{}), listen(t, "udp4", "127.0.0.1:0", Config{})
 	if from.MaxSegments() == 1 {
-		t.Skip("the kernel has no UDP_SEGMENT")
+		need.Missing(t, "gso", "the kernel has no UDP_SEGMENT")
 	}
 	// Linux refuses trains on sockets without checksums.
 	withFD(t, from, func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_NO_CHECK, 1) })

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/seed51309289/quiver/internal/need"
 )
 
 const testScenario = "simple-p2p --delay=15ms --bandwidth=10Mbps --queue=25"
@@ -35,7 +37,7 @@ func pick(t *testing.T, name string) Backend {
 	t.Helper()
 	b, _, err := Pick(name)
 	if err != nil {
-		t.Skip(err)
+		need.Missing(t, name, "%v", err)
 	}
 	return b
 }
@@ -299,7 +301,7 @@ func TestLoopbackCarriesIPv6(t *testing.T) {
 	j := testJob(t, b, "echo", "echo")
 	askFor(t, b, j, "server6")
 	if _, err := freePort(ipv6.addr()); err != nil {
-		t.Skip("no IPv6 loopback: ", err)
+		need.Missing(t, "ipv6", "no IPv6 loopback: %v", err)
 	}
 	var log bytes.Buffer
 	if out := b.Run(t.Context(), j, &log); out.Err != nil || out.Client.Code != 0 || !strings.Contains(log.String(), "asking [::1]:") {

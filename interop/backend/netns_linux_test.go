@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/seed51309289/quiver/internal/need"
 )
 
 // inspected returns what a client sees.
@@ -107,7 +109,7 @@ func TestNamespacesCarryIPv6(t *testing.T) {
 	t.Parallel()
 	b := pick(t, "netns")
 	if !haveIPv6() {
-		t.Skip("this kernel runs without IPv6")
+		need.Missing(t, "ipv6", "this kernel runs without IPv6")
 	}
 	j := testJob(t, b, "echo", "echo")
 	askFor(t, b, j, "server6")
@@ -224,7 +226,7 @@ func TestNobodyCanRunJobs(t *testing.T) {
 	}
 	if i := strings.Index(string(out), "backend netns: "); i >= 0 {
 		sentence, _, _ := strings.Cut(string(out[i:]), "\n")
-		t.Skip("this machine does not let user 65534 make namespaces: ", sentence)
+		need.Missing(t, "netns", "this machine does not let user 65534 make namespaces: %s", sentence)
 	}
 	if n := bytes.Count(out, []byte("--- PASS")); n < 5 {
 		t.Errorf("%d tests passed, want all five:\n%s", n, out)
@@ -238,7 +240,7 @@ func TestRootNeedsNoUserNamespace(t *testing.T) {
 	}
 	b := &namespaces{}
 	if err := b.try(); err != nil {
-		t.Skip("this root may not make namespaces: ", err)
+		need.Missing(t, "netns", "this root may not make namespaces: %v", err)
 	}
 	_, v := inspected(t, b)
 	if v.Host != "client" || len(v.Links["eth0"]) != 2 || v.Writable["/usr"] == "<nil>" {
