@@ -46,12 +46,13 @@ func RunVeth(ctx context.Context, cfg RelayConfig) (st Stats, err error) {
 // vethRelay is one run of RunVeth.
 type vethRelay struct {
 	*carrier
-	ports [2]*port
-	alarm *alarm
-	asked time.Time // when unknown neighbours were last asked for
-	asks  int       // how often they were
-	ticks time.Time // when the last housekeeping was
-	begun bool      // the caller knows that packets are carried
+	ports  [2]*port
+	alarm  *alarm
+	opened time.Time
+	asked  time.Time // when unknown neighbours were last asked for
+	asks   int       // how often they were
+	ticks  time.Time // when the last housekeeping was
+	begun  bool      // the caller knows that packets are carried
 }
 
 const (
@@ -87,6 +88,7 @@ func (r *vethRelay) close() {
 
 func (r *vethRelay) run(ctx context.Context, ready func()) {
 	start := time.Now()
+	r.opened = start
 	r.ask(start)
 	fds := [3]unix.PollFd{{Fd: int32(r.alarm.fd), Events: unix.POLLIN}}
 	for i, p := range r.ports {
@@ -101,7 +103,7 @@ func (r *vethRelay) run(ctx context.Context, ready func()) {
 			}
 		}
 		now := time.Now()
-		if !r.begun && (r.allAnswered() || now.Sub(start) > patience) {
+		if !r.begun && (r.allAnswered() || now.Sub(r.opened) > patience) {
 			r.begin(now, ready)
 		}
 		r.housekeep(now)
@@ -114,7 +116,8 @@ func (r *vethRelay) run(ctx context.Context, ready func()) {
 func (r *vethRelay) begin(now time.Time, ready func()) {
 	r.begun = true
 	r.sim.Start(now)
-	r.logf("relay between %s and %s, all endpoints have answered: %v", r.ports[Left].name, r.ports[Right].name, r.allAnswered())
+	r.logf("relay between %s and %s after %v, all endpoints have answered: %v", r.ports[Left].name, r.ports[Right].name,
+		now.Sub(r.opened).Round(time.Microsecond), r.allAnswered())
 	if ready != nil {
 		ready()
 	}
