@@ -2,9 +2,7 @@ package quic
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/seed51309289/quiver/internal/core"
@@ -20,9 +18,6 @@ func (t *Transport) readLoop() {
 	in := intake{t: t}
 	for {
 		n, err := t.sock.Read(trains[:])
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
 		if err != nil {
 			t.broken(err)
 			return
@@ -35,10 +30,15 @@ func (t *Transport) readLoop() {
 	}
 }
 
-// broken ends everything after an error of the socket that does not pass.
+// broken ends everything after an error of the socket that does not pass, and
+// was not Close's doing.
 func (t *Transport) broken(err error) {
 	err = fmt.Errorf("quic: socket: %w", err)
 	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return
+	}
 	conns := make([]*Conn, 0, len(t.conns))
 	for c := range t.conns {
 		conns = append(conns, c)

@@ -295,11 +295,13 @@ func (c *Conn) handleResetStream(now hook.Instant, f *wire.Frame) error {
 	if s == nil || err != nil {
 		return err
 	}
+	ended := s.recv.hasFinal // by a FIN, or by a reset before this one
 	if err := c.growReceive(now, s, f.FinalSize, true, f.Type); err != nil {
 		return err
 	}
-	// RFC 9000 §3.2: once all data was received the reset may be ignored.
-	if s.recv.reset != nil || s.recv.delivered || s.recv.buf.data.base+s.recv.buf.readable() == s.recv.final && !s.recv.stop {
+	// RFC 9000 §3.2: once all data was received, the end included, the reset may
+	// be ignored. Without the end it cuts the stream short, wherever.
+	if s.recv.reset != nil || s.recv.delivered || ended && s.recv.buf.data.base+s.recv.buf.readable() == s.recv.final && !s.recv.stop {
 		return nil
 	}
 	s.recv.reset = &StreamError{Stream: s.id, Code: f.Code, Remote: true}
