@@ -43,6 +43,7 @@ var layers = map[string][]string{
 
 	// Floor 4.
 	"cmd/quiver": {"internal/bench", "netsim", "quic", "interop", "interop/backend", "interop/check", "interop/endpoint", "peers"},
+	"tool/cells": {},
 	"tool/check": {},
 }
 
