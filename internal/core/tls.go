@@ -18,8 +18,8 @@ const maxCryptoBuffer = 64 << 10
 
 // tlsState is the guest: crypto/tls, driven by CRYPTO frames (RFC 9001 §4).
 type tlsState struct {
-	conn  *tls.QUICConn // nil = not begun, or no longer needed
-	alpn  string
+	conn  *tls.QUICConn        // nil = not begun, or no longer needed
+	level recovery.SpaceID     // at which the peer's next bytes belong
 	state *tls.ConnectionState // after completion
 }
 
@@ -75,8 +75,12 @@ func (c *Conn) handleCrypto(now hook.Instant, id recovery.SpaceID, f *wire.Frame
 			// RFC 9001 §4: after the handshake a client has nothing to say in TLS.
 			return violation(CryptoError+10, f.Type, "unexpected TLS message after the handshake")
 		}
+		if id != c.tls.level {
+			// RFC 9001 §4.1.3: new data at a level that TLS has left behind.
+			return violation(ProtocolViolation, f.Type, "handshake data in an %v packet, want %v", id, c.tls.level)
+		}
 		if err := c.tls.conn.HandleData(spaceLevels[id], data); err != nil {
-			return tlsError(err)
+			return c.postHandshake(tlsError(err))
 		}
 		s.in.consume(&c.pool, uint64(len(data)))
 		if err := c.drainTLS(now); err != nil {
@@ -85,15 +89,25 @@ func (c *Conn) handleCrypto(now hook.Instant, id recovery.SpaceID, f *wire.Frame
 	}
 }
 
+// postHandshake names what crypto/tls refuses after the handshake without an
+// alert of its own: a KeyUpdate, above all (RFC 9001 §6).
+func (c *Conn) postHandshake(err *LocalError) *LocalError {
+	const internalError, unexpectedMessage = 80, 10
+	if c.complete && err.Code == uint64(CryptoError)+internalError {
+		err.Code = uint64(CryptoError) + unexpectedMessage
+	}
+	return err
+}
+
 // tlsError turns a TLS alert into its transport error (RFC 9001 §4.8).
-func tlsError(err error) error {
+func tlsError(err error) *LocalError {
 	var alert tls.AlertError
 	if errors.As(err, &alert) {
 		return &LocalError{CloseError: CloseError{Code: uint64(CryptoError) + uint64(alert), Frame: wire.FrameCrypto, Reason: err.Error()}, Cause: err}
 	}
 	var local *LocalError
 	if errors.As(err, &local) {
-		return err
+		return local
 	}
 	return &LocalError{CloseError: CloseError{Code: uint64(InternalError), Reason: fmt.Sprintf("TLS: %v", err)}, Cause: err}
 }
@@ -137,7 +151,7 @@ func (c *Conn) installKeys(now hook.Instant, e tls.QUICEvent) error {
 	}
 	s := &c.spaces[id]
 	if e.Kind == tls.QUICSetReadSecret {
-		s.read = keys
+		s.read, c.tls.level = keys, id
 	} else {
 		s.write = keys
 	}
