@@ -61,3 +61,17 @@ func (n *network) contains(a netip.Addr) bool {
 }
 
 func (n *network) isGateway(a netip.Addr) bool { return a == n.gateways[0] || a == n.gateways[1] }
+
+// toGateway reports whether p is UDP for the simulator itself: an answer to the readiness probe, perhaps a late one.
+// Traces leave it out, since they are of what the endpoints say to each other; the probe is over when a run begins.
+func toGateway(p *Packet) bool {
+	if !p.UDP {
+		return false
+	}
+	for _, n := range networks {
+		if p.Dst.Addr() == n.gateways[0] || p.Dst.Addr() == n.gateways[1] {
+			return true
+		}
+	}
+	return false
+}

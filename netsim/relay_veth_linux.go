@@ -226,7 +226,9 @@ func (r *vethRelay) frame(now time.Time, p *port, h vnetHeader, frame []byte) {
 			r.enter(now, p.side, frame[:etherHeaderLen], q)
 			return
 		}
-		r.traces[p.side].Write(now, frame[:etherHeaderLen], q.Data)
+		if !toGateway(&q) {
+			r.traces[p.side].Write(now, frame[:etherHeaderLen], q.Data)
+		}
 		r.recycle(q.Data)
 	})
 	if err != nil {
