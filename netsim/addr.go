@@ -65,13 +65,6 @@ func (n *network) isGateway(a netip.Addr) bool { return a == n.gateways[0] || a 
 // toGateway reports whether p is UDP for the simulator itself: an answer to the readiness probe, perhaps a late one.
 // Traces leave it out, since they are of what the endpoints say to each other; the probe is over when a run begins.
 func toGateway(p *Packet) bool {
-	if !p.UDP {
-		return false
-	}
-	for _, n := range networks {
-		if p.Dst.Addr() == n.gateways[0] || p.Dst.Addr() == n.gateways[1] {
-			return true
-		}
-	}
-	return false
+	a := p.Dst.Addr()
+	return p.UDP && (networks[Left].isGateway(a) || networks[Right].isGateway(a))
 }
