@@ -27,6 +27,7 @@ stdout is data, stderr is talk. Exit status: 0 done, 1 failed, 2 wrong usage,
 		newInterop(),
 		newBench(),
 		newVersion(),
+		newMan(),
 	)
 	root.SetFlagErrorFunc(usage)
 	return root

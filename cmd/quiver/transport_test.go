@@ -121,6 +121,24 @@ func TestClientWritesToStdoutInOrder(t *testing.T) {
 	}
 }
 
+func TestFailedDownloadLeavesTheOlderFile(t *testing.T) {
+	pin, base := startServer(t, "--www", serveFiles(t, map[string]string{"new": "new"}))
+	downloads := serveFiles(t, map[string]string{"new": "old", "gone": "old"})
+	code, _, said := quiver(t, append(append([]string{"client", "-o", downloads}, pin...), base+"gone", base+"new", base+"../etc")...)
+	if code != exitFailed || !strings.Contains(said, "the path does not name a file below the download directory") {
+		t.Errorf("exit status %d, %q, want 1 and the URL that leads out", code, said)
+	}
+	code, _, said = quiver(t, append(append([]string{"client", "-o", downloads}, pin...), base+"gone", base+"new")...)
+	if code != exitFailed || !strings.Contains(said, "/gone: the server has no such file") {
+		t.Errorf("exit status %d, %q, want 1 and the file that is missing", code, said)
+	}
+	wantFile(t, filepath.Join(downloads, "gone"), "old")
+	wantFile(t, filepath.Join(downloads, "new"), "new")
+	if parts, _ := filepath.Glob(filepath.Join(downloads, "*.part")); len(parts) > 0 {
+		t.Errorf("left behind: %v", parts)
+	}
+}
+
 func TestClientNamesWhatIsWrongAndTheWayOut(t *testing.T) {
 	_, base := startServer(t, "--www", t.TempDir())
 	for _, tt := range []struct {
@@ -130,6 +148,7 @@ func TestClientNamesWhatIsWrongAndTheWayOut(t *testing.T) {
 	}{
 		{"untrusted certificate", []string{base + "x"}, "hint: trust its authority with --ca FILE, this one certificate with --pin SHA256"},
 		{"another certificate", []string{"--pin", strings.Repeat("0a:", 31) + "0A", base + "x"}, ", pinned is 0a0a0a0a"},
+		{"missing file", []string{"--insecure", base + "x"}, "x: the server has no such file"},
 		{"directory", []string{"--insecure", base}, "the path does not name a file below the download directory"},
 		{"another protocol", []string{"--insecure", strangeServer(t) + "x"}, "hint: the server does not speak hq-interop"},
 	} {
