@@ -88,6 +88,9 @@ func (l *launcher) prepared() error {
 	}
 	select {
 	case <-l.executes: // before the word: it failed
+		if l.failure == "" {
+			return errors.New("the launcher died before it was told to start the program")
+		}
 		return errors.New(l.failure)
 	default:
 		return nil
