@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/seed51309289/quiver/hook"
+	"github.com/seed51309289/quiver/internal/crypt"
 	"github.com/seed51309289/quiver/internal/recovery"
 	"github.com/seed51309289/quiver/internal/wire"
 )
@@ -169,10 +170,16 @@ func (c *Conn) appendControl(p *packet, buf []byte) {
 // appendPathResponses answers challenges; a lost answer is not repeated
 // (RFC 9000 §13.3).
 func (c *Conn) appendPathResponses(p *packet, buf []byte) {
+	// RFC 9000 §8.2.2: the datagram has at least 1200 bytes; a batch of smaller
+	// ones is not the place.
+	if p.limit+crypt.TagSize+16 <= p.start+wire.MinInitialDatagram && c.path.validated {
+		return
+	}
 	for len(c.path.responses) > 0 {
 		if !c.put(p, buf, &wire.Frame{Type: wire.FramePathResponse, Path: c.path.responses[0]}) {
 			return
 		}
+		p.expand = true
 		c.path.responses = append(c.path.responses[:0], c.path.responses[1:]...)
 	}
 	c.control &^= ctlPathResponse

@@ -22,6 +22,7 @@ type packet struct {
 	pn       uint64
 	sent     recovery.Sent
 	ackOnly  bool // nothing but an ACK so far
+	expand   bool // the datagram must have 1200 bytes
 }
 
 // Transmit fills b with datagrams to send now and reports whether there are
@@ -128,7 +129,7 @@ func (c *Conn) appendDatagram(now hook.Instant, b *Batch, limit int, free bool) 
 	if n == 0 {
 		return 0
 	}
-	c.padInitial(packets[:n], buf, start, limit)
+	c.padDatagram(packets[:n], buf, start, limit)
 	at = packets[n-1].end + crypt.TagSize
 	for i := range packets[:n] {
 		c.finishPacket(now, &packets[i], buf, b.ECN)
@@ -173,12 +174,13 @@ func (c *Conn) beginPacket(p *packet, id recovery.SpaceID, buf []byte, end int) 
 // minPayload is the room that a packet must offer its frames, in bytes.
 const minPayload = 64
 
-// padInitial brings a datagram with an Initial packet up to 1200 bytes by
-// PADDING in its last packet (RFC 9000 §14.1: a client always, a server when
-// the Initial is ack-eliciting).
-func (c *Conn) padInitial(packets []packet, buf []byte, start, limit int) {
+// padDatagram brings a datagram that must be large up to 1200 bytes, by PADDING
+// in its last packet: one with an Initial (RFC 9000 §14.1: a client always, a
+// server when the Initial is ack-eliciting) or a PATH_RESPONSE (§8.2.2).
+func (c *Conn) padDatagram(packets []packet, buf []byte, start, limit int) {
 	first, last := &packets[0], &packets[len(packets)-1]
-	if first.id != recovery.Initial || !c.client && first.sent.Flags&recovery.AckEliciting == 0 {
+	initial := first.id == recovery.Initial && (c.client || first.sent.Flags&recovery.AckEliciting != 0)
+	if !initial && !last.expand {
 		return
 	}
 	if missing := min(wire.MinInitialDatagram, limit) - (last.end + crypt.TagSize - start); missing > 0 {
@@ -310,7 +312,7 @@ func (c *Conn) transmitClose(now hook.Instant, b *Batch) bool {
 	if n == 0 {
 		return false
 	}
-	c.padInitial(packets[:n], buf, 0, limit)
+	c.padDatagram(packets[:n], buf, 0, limit)
 	for i := range packets[:n] {
 		c.finishPacket(now, &packets[i], buf, 0)
 	}

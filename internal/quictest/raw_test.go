@@ -1,8 +1,10 @@
 package quictest
 
 import (
+	"errors"
 	"testing"
 
+	"github.com/seed51309289/quiver/internal/core"
 	"github.com/seed51309289/quiver/internal/wire"
 )
 
@@ -20,3 +22,5 @@ func TestRawPeerCompletesAHandshake(t *testing.T) {
 		r.WantFrame("every second packet is acknowledged", wire.FrameAck)
 	})
 }
+
+func asLocal(err error, target **core.LocalError) bool { return errors.As(err, target) }
