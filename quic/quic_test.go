@@ -97,3 +97,15 @@ func TestPeerLearnsTheCloseCode(t *testing.T) {
 		t.Fatalf("OpenStream after close: got %v, want a local ApplicationError 7 that is net.ErrClosed", err)
 	}
 }
+
+// loopbackTransport makes a Transport on a loopback socket.
+func loopbackTransport(tb testing.TB) *quic.Transport {
+	tb.Helper()
+	sock, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	t := &quic.Transport{Conn: sock}
+	tb.Cleanup(func() { t.Close() })
+	return t
+}

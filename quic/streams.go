@@ -100,12 +100,14 @@ func (c *Conn) await(ctx context.Context, cond *sync.Cond, done func() bool, res
 	if c.core.NeedsTransmit() {
 		c.flushLocked()
 	}
-	stop := context.AfterFunc(ctx, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		cond.Broadcast()
-	})
-	defer stop()
+	if ctx.Done() != nil {
+		stop := context.AfterFunc(ctx, func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			cond.Broadcast()
+		})
+		defer stop()
+	}
 	defer c.mu.Unlock()
 	for !done() {
 		if ctx.Err() != nil {

@@ -40,12 +40,13 @@ func (p *chunkPool) trim() { p.free = nil }
 
 // window holds the bytes [base, end) of a stream, addressed by their stream
 // offsets. It takes memory for what was written only. The zero value is an
-// empty window at offset 0.
+// empty window at offset 0. A window must not be copied.
 type window struct {
 	base   uint64 // first offset that is still held
 	end    uint64 // end of the highest byte that was written
 	first  uint64 // chunk number of chunks[0]: offset / chunkSize
 	chunks []*chunk
+	few    [1]*chunk // where chunks begins: a short stream needs no more
 }
 
 // writeAt copies p to offset off, which is at least base. What lies between
@@ -53,6 +54,9 @@ type window struct {
 func (w *window) writeAt(pool *chunkPool, off uint64, p []byte) {
 	if len(w.chunks) == 0 {
 		w.first = w.base / chunkSize
+	}
+	if w.chunks == nil {
+		w.chunks = w.few[:0]
 	}
 	w.end = max(w.end, off+uint64(len(p)))
 	for len(p) > 0 {

@@ -8,7 +8,8 @@ const maxGaps = 4096
 // data alike.
 type recvBuffer struct {
 	data window
-	got  spans // received bytes above data.base
+	got  spans   // received bytes above data.base
+	few  [1]span // where got begins: bytes mostly come in order
 }
 
 // add stores p, which the peer sent at off. It reports false when the stream
@@ -27,6 +28,9 @@ func (b *recvBuffer) add(pool *chunkPool, off uint64, p []byte) bool {
 		return true
 	}
 	b.data.writeAt(pool, off, p)
+	if b.got == nil {
+		b.got = b.few[:0]
+	}
 	b.got.add(off, end)
 	return len(b.got) <= maxGaps
 }
