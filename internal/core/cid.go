@@ -3,6 +3,7 @@ package core
 import (
 	"bytes"
 
+	"github.com/seed51309289/quiver/hook"
 	"github.com/seed51309289/quiver/internal/wire"
 )
 
@@ -42,7 +43,8 @@ type connIDs struct {
 	remote        []remoteID
 	retirePriorTo uint64
 	retiring      []retiring
-	peerLimit     uint64 // how many the peer keeps
+	peerLimit     uint64       // how many the peer keeps
+	initialUntil  hook.Instant // when the client's first destination ID goes; 0 = no such plan
 }
 
 // retiring is a sequence number on its way to the peer in RETIRE_CONNECTION_ID.
@@ -95,8 +97,14 @@ func (c *Conn) issueLocalIDs() {
 	}
 }
 
-// dropInitialID stops routing the client's first destination ID.
-func (c *Conn) dropInitialID() {
+// tickInitialID stops routing the client's first destination ID, some time
+// after the handshake: a late duplicate of its first Initial would begin
+// another connection otherwise.
+func (c *Conn) tickInitialID(now hook.Instant) {
+	if at := c.ids.initialUntil; at.IsZero() || now < at {
+		return
+	}
+	c.ids.initialUntil = 0
 	for i := range c.ids.local {
 		if c.ids.local[i].initial {
 			c.events.push(Event{Kind: EventIDRetired, ID: c.ids.local[i].id})

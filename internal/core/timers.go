@@ -32,6 +32,7 @@ func (c *Conn) deadline() hook.Instant {
 	if c.confirmed {
 		at = earlier(at, c.idle.keepAliveAt())
 		at = earlier(at, c.keys.dropAt)
+		at = earlier(at, c.ids.initialUntil)
 	}
 	return at
 }
@@ -56,6 +57,7 @@ func (c *Conn) Tick(now Time) {
 		return
 	}
 	c.tickKeys(t)
+	c.tickInitialID(t)
 	if t >= c.idle.since.Add(trimAfter) {
 		c.pool.trim()
 	}

@@ -175,7 +175,7 @@ func (c *Conn) handshakeComplete(now hook.Instant) error {
 	// RFC 9001 §4.1.2: the server confirms as soon as it is complete, and says so.
 	c.control |= ctlHandshakeDone
 	c.confirm(now)
-	c.dropInitialID()
+	c.ids.initialUntil = now.Add(3 * c.pto())
 	c.issueLocalIDs()
 	return nil
 }

@@ -98,6 +98,7 @@ type Reply struct {
 	Size     int // bytes of that datagram
 	Phase    bool
 	DCID     string
+	Token    string
 	Raw      []byte // Retry and Version Negotiation: the packet; nil otherwise
 }
 

@@ -118,7 +118,7 @@ func (r *RawPeer) takePacket(data []byte, size int) int {
 	} else if !wire.ParseShort(data, r.idLen, &h) {
 		r.t.Fatalf("cannot parse a short header of the connection: %x", data)
 	}
-	p.DCID = string(h.DCID)
+	p.DCID, p.Token = string(h.DCID), string(h.Token)
 	s := &r.sp[id]
 	if s.read == nil {
 		return h.Length // the test has not let us come that far
