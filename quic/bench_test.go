@@ -18,27 +18,6 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// loopbackPair makes both ends of a connection over loopback sockets.
-func loopbackPair(tb testing.TB, conf *quic.Config) (c, s *quic.Conn) {
-	tb.Helper()
-	client, server := configs()
-	l, err := quic.ListenAddr("127.0.0.1:0", server, conf)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { l.Close() })
-	c, err = quic.DialAddr(background, l.Addr().String(), client, conf)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { c.CloseWithError(0, "") })
-	s, err = l.Accept(background)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return c, s
-}
-
 // BenchmarkTransfer sends 16 MiB on one stream per round over loopback and
 // waits until they are read. cpu-s/GiB counts both sides.
 func BenchmarkTransfer(b *testing.B) {
@@ -113,7 +92,7 @@ func BenchmarkRequest(b *testing.B) {
 			b.Fatalf("response has %d bytes", n)
 		}
 	}
-	b.ReportMetric(float64((cpuTime() - start).Nanoseconds())/float64(b.N), "cpu-ns/op")
+	b.ReportMetric(float64((cpuTime()-start).Nanoseconds())/float64(b.N), "cpu-ns/op")
 }
 
 // readToEnd returns how many bytes came before io.EOF, or -1.
@@ -152,5 +131,5 @@ func BenchmarkHandshake(b *testing.B) {
 		}
 		c.CloseWithError(0, "")
 	}
-	b.ReportMetric(float64((cpuTime() - start).Nanoseconds())/float64(b.N), "cpu-ns/op")
+	b.ReportMetric(float64((cpuTime()-start).Nanoseconds())/float64(b.N), "cpu-ns/op")
 }

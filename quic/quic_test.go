@@ -109,3 +109,24 @@ func loopbackTransport(tb testing.TB) *quic.Transport {
 	tb.Cleanup(func() { t.Close() })
 	return t
 }
+
+// loopbackPair makes both ends of a connection over loopback sockets.
+func loopbackPair(tb testing.TB, conf *quic.Config) (c, s *quic.Conn) {
+	tb.Helper()
+	client, server := configs()
+	l, err := quic.ListenAddr("127.0.0.1:0", server, conf)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { l.Close() })
+	c, err = quic.DialAddr(background, l.Addr().String(), client, conf)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { c.CloseWithError(0, "") })
+	s, err = l.Accept(background)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c, s
+}
