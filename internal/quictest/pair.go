@@ -48,7 +48,13 @@ type Pair struct {
 	t    testing.TB
 	opts Options
 	log  strings.Builder
+
+	remark func(ecn uint8) uint8 // what the path does to ECN marks; nil = nothing, dropMark = drops the packet
+	marked int                   // datagrams that left with a mark
 }
+
+// dropMark is no ECN codepoint: a path that returns it drops the packet.
+const dropMark = 0xff
 
 // Endpoint is one side: a Router, its connections, and its clock's reader.
 type Endpoint struct {
@@ -352,6 +358,14 @@ func (e *Endpoint) send(data []byte, to netip.AddrPort, ecn uint8) {
 	data = append([]byte(nil), data...)
 	if p.opts.Tap != nil {
 		if data = p.opts.Tap(e.Side, data); data == nil {
+			return
+		}
+	}
+	if ecn != 0 {
+		p.marked++
+	}
+	if p.remark != nil {
+		if ecn = p.remark(ecn); ecn == dropMark {
 			return
 		}
 	}
