@@ -327,29 +327,3 @@ func TestBlackoutOfSecondsIsSurvived(t *testing.T) {
 	serve(p)
 	runTransfer(t, p, []byte("5000000"))
 }
-
-func TestLostServerHelloIsNotStarvedByHandshakeProbes(t *testing.T) {
-	r := NewRawClient(t, RawOptions{Config: func(cfg *core.Config) { cfg.HandshakeTimeout, cfg.IdleTimeout = 0, 0 }})
-	r.AutoAck = false
-	r.SendCrypto(Initial)
-	// The client has the second half of the ServerHello only, and says so.
-	var second uint64
-	for _, p := range r.Replies {
-		for _, f := range p.Frames {
-			if p.Type == wire.PacketInitial && f.Type == wire.FrameCrypto && f.Offset > 0 {
-				second = p.Number
-			}
-		}
-	}
-	if second == 0 {
-		t.Fatal("the ServerHello fits one packet")
-	}
-	for range 12 { // Handshake probes go unanswered and fill the window
-		r.Send(Initial, frame(wire.FramePing), padding(1100))
-		r.Advance(5 * time.Second)
-	}
-	r.Send(Initial, ack(wire.AckRange{Smallest: second, Largest: second}))
-	r.Replies = nil
-	r.Advance(300 * time.Second)
-	r.WantFrame("the lost half is sent again", wire.FrameCrypto, func(f *wire.Frame) bool { return f.Offset == 0 })
-}

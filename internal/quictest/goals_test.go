@@ -29,19 +29,26 @@ func bothWays(link netsim.LinkConfig) Options {
 	return Options{ToServer: link, ToClient: link}
 }
 
-func TestHandshakeCompletesUnderHeavyLoss(t *testing.T) {
-	opts := bothWays(netsim.LinkConfig{Delay: 15 * time.Millisecond, Loss: 0.3})
+func TestHandshakeCompletesUnderHeavyLoss(t *testing.T) { handshakes(t, 200, 0.3) }
+
+// Half of all packets lost is beyond the goal, but finds in few seeds what 30 %
+// shows in many: a server whose window was full of Handshake probes never sent
+// the lost half of its ServerHello again.
+func TestHandshakeCompletesUnderAbsurdLoss(t *testing.T) { handshakes(t, 300, 0.5) }
+
+func handshakes(t *testing.T, n uint64, loss float64) {
+	opts := bothWays(netsim.LinkConfig{Delay: 15 * time.Millisecond, Loss: loss})
 	opts.Config = func(_ netsim.Side, cfg *core.Config) {
 		cfg.IdleTimeout, cfg.HandshakeTimeout = 0, 0 // patience, so that only a deadlock fails
 	}
 	var seen damage
 	defer seen.want(t, "lost")
-	seeds(t, 200, func(t *testing.T, seed uint64) {
+	seeds(t, n, func(t *testing.T, seed uint64) {
 		p := NewPair(t, seed, opts)
 		defer seen.add(p)
 		serve(p)
 		c := p.Dial()
-		if !p.Run(30*time.Minute, func() bool { return c.Confirmed || c.Closed }) || c.Closed {
+		if !p.Run(3*time.Hour, func() bool { return c.Confirmed || c.Closed }) || c.Closed {
 			t.Fatalf("handshake not confirmed; established %v, error %v", c.Established, c.Err())
 		}
 	})
