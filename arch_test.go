@@ -45,6 +45,9 @@ var layers = map[string][]string{
 	"cmd/quiver": {"internal/bench", "netsim", "quic", "interop", "interop/backend", "interop/check", "interop/endpoint", "peers"},
 	"tool/cells": {},
 	"tool/check": {},
+
+	// Beside: programs that show the public API.
+	"examples/echo": {"quic"},
 }
 
 // pure are the packages in which time and randomness are arguments.

@@ -37,9 +37,10 @@ type Conn struct {
 
 	mu       sync.Mutex // guards core and all below; no system call, wait or callback under it
 	core     *core.Conn
-	flushing bool // somebody is in flush
-	dirty    bool // the one in flush must look again
-	halfOpen bool // counted by the router
+	flushing bool          // somebody is in flush
+	dirty    bool          // the one in flush must look again
+	quiet    chan struct{} // closed when nobody is in flush; nil = nobody waits for that
+	halfOpen bool          // counted by the router
 	timer    *time.Timer
 	armed    time.Time // when timer fires; zero = not armed
 
@@ -137,9 +138,28 @@ func (c *Conn) flush(now time.Time) {
 		now = time.Now()
 	}
 	c.flushing = false
+	if c.quiet != nil {
+		close(c.quiet)
+		c.quiet = nil
+	}
 	c.arm(now)
 	c.mu.Unlock()
 	c.t.batches.Put(b)
+}
+
+// awaitFlush returns when nobody is in flush: what was to be sent is sent.
+func (c *Conn) awaitFlush() {
+	c.mu.Lock()
+	if !c.flushing {
+		c.mu.Unlock()
+		return
+	}
+	if c.quiet == nil {
+		c.quiet = make(chan struct{})
+	}
+	quiet := c.quiet
+	c.mu.Unlock()
+	<-quiet
 }
 
 // flushLocked is flush for a caller that goes on under c.mu.
@@ -282,12 +302,14 @@ func (c *Conn) abandon(err error) {
 // CloseWithError ends the connection: the peer learns code and reason, all
 // streams end with an *ApplicationError. Data that was not acknowledged may be
 // lost. It never fails, and does nothing on a connection that has ended. Codes
-// above 2^62-1 count as that; of the reason 256 bytes are sent.
+// above 2^62-1 count as that; of the reason 256 bytes are sent. When it returns,
+// the peer was told, once; it may have to be told again.
 func (c *Conn) CloseWithError(code uint64, reason string) error {
 	c.mu.Lock()
 	now := time.Now()
 	c.core.Close(now, min(code, wire.MaxVarint), reason)
 	c.flush(now)
+	c.awaitFlush()
 	return nil
 }
 
