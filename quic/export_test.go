@@ -7,6 +7,13 @@ func (t *Transport) Conns() int {
 	return len(t.conns)
 }
 
+// HalfOpen returns how many handshakes of clients are counted.
+func (t *Transport) HalfOpen() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.router.HalfOpen(0)
+}
+
 // IDs returns how many connection IDs the router knows.
 func (t *Transport) IDs() int {
 	t.mu.Lock()

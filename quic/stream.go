@@ -123,13 +123,17 @@ func (s *Stream) Write(p []byte) (n int, err error) {
 const copyBuffer = 64 << 10
 
 // WriteTo copies the stream to w until its end.
-func (s *Stream) WriteTo(w io.Writer) (int64, error) {
-	return io.CopyBuffer(w, struct{ io.Reader }{s}, make([]byte, copyBuffer))
-}
+func (s *Stream) WriteTo(w io.Writer) (int64, error) { return s.copy(w, s) }
 
 // ReadFrom copies r to the stream until its end. It does not close the stream.
-func (s *Stream) ReadFrom(r io.Reader) (int64, error) {
-	return io.CopyBuffer(struct{ io.Writer }{s}, r, make([]byte, copyBuffer))
+func (s *Stream) ReadFrom(r io.Reader) (int64, error) { return s.copy(s, r) }
+
+// copy hides what else w and r can do: it would come back here, with a buffer of
+// its own.
+func (s *Stream) copy(w io.Writer, r io.Reader) (int64, error) {
+	buf := s.c.t.copies.Get().(*[copyBuffer]byte)
+	defer s.c.t.copies.Put(buf)
+	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, buf[:])
 }
 
 // Close ends both directions: what was written is delivered, what arrives is

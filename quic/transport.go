@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,6 +55,7 @@ type Transport struct {
 
 	handshakes pool
 	batches    sync.Pool // *core.Batch
+	copies     sync.Pool // *[copyBuffer]byte
 	done       chan struct{}
 }
 
@@ -97,6 +99,7 @@ func (t *Transport) open() error {
 	t.conns = make(map[*Conn]struct{})
 	t.writing = make(map[*qlogFile]struct{})
 	t.batches.New = func() any { return &core.Batch{Buf: make([]byte, 0, udp.MaxTrainSize)} }
+	t.copies.New = func() any { return new([copyBuffer]byte) }
 	t.done = make(chan struct{})
 	go t.readLoop()
 	return nil
@@ -256,9 +259,9 @@ func (t *Transport) Close() error {
 }
 
 // DialAddr dials addr, "host:port", on a socket of its own, which closes with
-// the connection.
+// the connection. Without a ServerName, tlsConfig's is the host.
 func DialAddr(ctx context.Context, addr string, tlsConfig *tls.Config, conf *Config) (*Conn, error) {
-	remote, err := net.ResolveUDPAddr("udp", addr)
+	remote, err := resolve(ctx, addr)
 	if err != nil {
 		return nil, fmt.Errorf("quic: dial %s: %w", addr, err)
 	}
@@ -285,6 +288,25 @@ func DialAddr(ctx context.Context, addr string, tlsConfig *tls.Config, conf *Con
 		return nil, err
 	}
 	return c, nil
+}
+
+// resolve is net.ResolveUDPAddr with a context: of several addresses it prefers
+// those of IPv4.
+func resolve(ctx context.Context, addr string) (*net.UDPAddr, error) {
+	host, service, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	port, err := net.DefaultResolver.LookupPort(ctx, "udp", service)
+	if err != nil || host == "" {
+		return &net.UDPAddr{Port: port}, err
+	}
+	ips, err := net.DefaultResolver.LookupIPAddr(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	best := max(slices.IndexFunc(ips, func(ip net.IPAddr) bool { return ip.IP.To4() != nil }), 0)
+	return &net.UDPAddr{IP: ips[best].IP, Zone: ips[best].Zone, Port: port}, nil
 }
 
 // ListenAddr listens on addr, "host:port", on a socket of its own, which closes

@@ -96,8 +96,11 @@ func (r *Router[C]) AddReset(token [16]byte, conn C) { r.resets[token] = conn }
 func (r *Router[C]) RemoveReset(token [16]byte) { delete(r.resets, token) }
 
 // HalfOpen counts the server's connections under way: n is +1 when one begins,
-// -1 when its handshake completes or fails.
-func (r *Router[C]) HalfOpen(n int) { r.halfOpen += n }
+// -1 when its handshake completes or fails. It returns how many there are.
+func (r *Router[C]) HalfOpen(n int) int {
+	r.halfOpen += n
+	return r.halfOpen
+}
 
 // Accept changes whether new connections are welcome.
 func (r *Router[C]) Accept(yes bool) { r.cfg.Accept = yes }
