@@ -275,9 +275,7 @@ func (c *Conn) appendOneStreamControl(p *packet, buf []byte, s *Stream) bool {
 		c.record(p, sentFrame{kind: sentStop, id: s.id})
 	}
 	if s.send.resetSend {
-		// RFC 9000 §19.4: the final size is what was sent, all of which the
-		// peer counts against its limits.
-		if !c.put(p, buf, &wire.Frame{Type: wire.FrameResetStream, StreamID: s.id, Code: s.send.resetCode, FinalSize: s.send.buf.next}) {
+		if !c.put(p, buf, &wire.Frame{Type: wire.FrameResetStream, StreamID: s.id, Code: s.send.resetCode, FinalSize: s.send.resetSize}) {
 			return false
 		}
 		s.send.resetSend = false

@@ -104,7 +104,7 @@ func (c *Conn) ackedFrame(f *sentFrame) {
 		c.spaces[f.space].recv.PruneBelow(f.off + 1)
 	case sentReset:
 		if s := c.streams.lookup(f.id); s != nil {
-			s.send.resetAcked = true
+			s.send.resetAcked, s.send.resetSend = true, false
 			s.send.buf.drop(&c.pool)
 			c.maybeForget(s)
 		}

@@ -35,7 +35,8 @@ type sendHalf struct {
 	finAcked   bool
 	reset      bool // the application, or the peer's STOP_SENDING, gave it up
 	resetCode  uint64
-	resetSend  bool // RESET_STREAM is to be sent
+	resetSize  uint64 // the final size that RESET_STREAM tells
+	resetSend  bool   // RESET_STREAM is to be sent
 	resetAcked bool
 	stopped    *StreamError // why writes fail
 	blockedAt  uint64       // limit that STREAM_DATA_BLOCKED reported, plus one
@@ -201,7 +202,9 @@ func (c *Conn) Reset(s *Stream, code uint64) {
 
 func (c *Conn) resetSend(s *Stream, code uint64) {
 	w := &s.send
-	w.reset, w.resetCode, w.resetSend = true, code, true
+	// RFC 9000 §19.4: the final size is what was sent, all of which the peer
+	// counts against its limits. It never changes.
+	w.reset, w.resetCode, w.resetSize, w.resetSend = true, code, w.buf.next, true
 	w.buf.lost = nil
 	c.queueControl(s)
 }
