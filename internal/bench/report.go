@@ -37,12 +37,13 @@ func Summarize(runs []Run) []Summary {
 	for _, k := range order {
 		s := Summary{Stack: k.stack, Streams: k.streams}
 		var cost, rate, ratio []float64
-		for i, r := range groups[k] {
+		for _, r := range groups[k] {
 			cost = append(cost, r.PerGiB())
 			rate = append(rate, float64(r.Bytes)*8/r.Seconds/1e6)
-			ours := groups[key{"quiver", k.streams}]
-			if i < len(ours) {
-				ratio = append(ratio, ours[i].PerGiB()/r.PerGiB())
+			for _, ours := range groups[key{"quiver", k.streams}] {
+				if ours.Round == r.Round {
+					ratio = append(ratio, ours.PerGiB()/r.PerGiB())
+				}
 			}
 		}
 		s.PerGiB, s.Mbit = median(cost), median(rate)
