@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,6 +32,9 @@ stacks alike. The foreign stacks are built through the Go module proxy, once.`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n, err := parseSize(size)
+			if err == nil {
+				err = checkBench(&o)
+			}
 			if err != nil {
 				return usage(cmd, err)
 			}
@@ -59,6 +63,24 @@ stacks alike. The foreign stacks are built through the Go module proxy, once.`,
 	f.StringVar(&jsonFile, "json", "", "`FILE` for all runs and the summary")
 	cmd.AddCommand(newBenchServer(), newBenchClient())
 	return cmd
+}
+
+// checkBench finds what cannot be measured before anything is built.
+func checkBench(o *bench.Options) error {
+	for _, stack := range o.Versus {
+		if !slices.Contains(bench.Stacks(), stack) {
+			return fmt.Errorf("unknown stack %q; there are: %s", stack, strings.Join(bench.Stacks(), ", "))
+		}
+	}
+	for _, n := range o.Streams {
+		if n < 1 || n > bench.MaxStreams {
+			return fmt.Errorf("%d streams, want 1 to %d", n, bench.MaxStreams)
+		}
+	}
+	if o.Rounds < 1 {
+		return fmt.Errorf("%d rounds, want at least 1", o.Rounds)
+	}
+	return nil
 }
 
 // newBenchServer and newBenchClient are the two processes of a run; their

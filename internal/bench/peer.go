@@ -13,6 +13,9 @@ import (
 	"github.com/seed51309289/quiver/quic"
 )
 
+// MaxStreams is how many parallel streams a run can have.
+const MaxStreams = 1000
+
 const (
 	alpn = "perf"
 	unit = 64 << 10 // bytes of an application's read or write
@@ -24,7 +27,7 @@ func config(datagram int) *quic.Config {
 	return &quic.Config{
 		InitialStreamWindow: 6 << 20, MaxStreamWindow: 6 << 20,
 		InitialConnWindow: 15 << 20, MaxConnWindow: 15 << 20,
-		MaxIncomingStreams: 1000, MaxDatagramSize: datagram,
+		MaxIncomingStreams: MaxStreams, MaxDatagramSize: datagram,
 	}
 }
 
