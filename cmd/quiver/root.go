@@ -30,5 +30,6 @@ stdout is data, stderr is talk. Exit status: 0 done, 1 failed, 2 wrong usage,
 		newMan(),
 	)
 	root.SetFlagErrorFunc(usage)
+	completeFlags(root)
 	return root
 }

@@ -53,7 +53,6 @@ through links either. All that the server says goes to stderr.`,
 	f.StringSliceVar(&o.alpn, "alpn", []string{endpoint.ALPN}, "application `PROTOCOLS`; only hq-interop is there yet")
 	f.BoolVar(&o.retry, "retry", false, "make every client prove its address first (Retry)")
 	o.addFlags(cmd)
-	complete(cmd, "alpn", endpoint.ALPN)
 	return cmd
 }
 

@@ -26,7 +26,6 @@ func (o *transportOptions) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.keylog, "keylog", "", "append TLS secrets to `FILE`, for decrypting traces (default $SSLKEYLOGFILE, or none)")
 	f.StringVar(&o.cc, "cc", "cubic", "congestion `CONTROLLER`: "+strings.Join(congestionControllers, " or "))
 	f.BoolVarP(&o.debug, "debug", "d", false, "say more on stderr")
-	complete(cmd, "cc", congestionControllers...)
 }
 
 func (o *transportOptions) config() (*quic.Config, error) {
@@ -59,12 +58,4 @@ func (o *transportOptions) openKeyLog() (io.WriteCloser, error) {
 		return nopCloser{io.Discard}, nil
 	}
 	return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-}
-
-// complete offers names as the values of a flag.
-func complete(cmd *cobra.Command, flag string, names ...string) {
-	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
-	if err != nil {
-		panic("BUG: " + err.Error())
-	}
 }
