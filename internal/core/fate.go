@@ -204,7 +204,8 @@ func (c *Conn) lostStreamControl(f *sentFrame) {
 	}
 	switch f.kind {
 	case sentMaxStreamData:
-		s.recv.maxSend = f.off == s.recv.max && !s.recv.hasFinal
+		// An older limit says nothing about a newer one that waits to be sent.
+		s.recv.maxSend = s.recv.maxSend || f.off == s.recv.max && !s.recv.hasFinal
 	case sentReset:
 		s.send.resetSend = !s.send.resetAcked
 	case sentStop:
