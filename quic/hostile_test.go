@@ -71,14 +71,18 @@ func TestMangledDatagramsChangeNothing(t *testing.T) {
 			for range 20 {
 				q := bytes.Clone(p)
 				for range 1 + rnd.IntN(4) {
-					q[rnd.IntN(len(q))] ^= 1 << rnd.IntN(8)
+					reach := len(q)
+					if rnd.IntN(2) == 0 {
+						reach = min(reach, 16) // the header
+					}
+					q[rnd.IntN(reach)] ^= 1 << rnd.IntN(8)
 				}
 				q = q[:len(q)-rnd.IntN(2)*rnd.IntN(len(q))]
 				stranger.WriteTo(q, w.server.LocalAddr())
 			}
 		}
 		mu.Unlock()
-		time.Sleep(time.Minute / 4) // handshakes that began time out
+		time.Sleep(time.Second) // less than any timeout
 		if err := context.Cause(c.Context()); err != nil {
 			t.Errorf("the connection ended: %v", err)
 		}

@@ -111,6 +111,25 @@ func TestCloseWaitsForTheLogs(t *testing.T) {
 	}
 }
 
+func TestCloseWaitsForASlowDisk(t *testing.T) {
+	tr, err := transportForTest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.init(); err != nil {
+		t.Fatal(err)
+	}
+	const slow = 30 * time.Millisecond
+	f := &qlogFile{done: make(chan struct{})}
+	tr.setWriting(f, true)
+	start := time.Now()
+	time.AfterFunc(slow, func() { close(f.done) })
+	tr.Close()
+	if took := time.Since(start); took < slow {
+		t.Errorf("Close took %v, want at least the %v of the disk", took, slow)
+	}
+}
+
 func TestFailedDialLeavesNoLogOpen(t *testing.T) {
 	client, _ := quictest.TLSConfigs(time.Now(), "test")
 	client.ServerName = ""

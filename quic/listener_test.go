@@ -71,6 +71,9 @@ func TestTransportCloseEndsEverything(t *testing.T) {
 		c, s := w.pair(nil, nil)
 		s.OpenStream()
 		w.server.Close()
+		if w.server.Conns()+w.server.IDs() != 0 {
+			t.Errorf("after Close: %d connections, %d IDs, want none", w.server.Conns(), w.server.IDs())
+		}
 		var app *quic.ApplicationError
 		if _, err := c.AcceptStream(background); !errors.As(err, &app) || app.Code != 0 || !app.Remote {
 			t.Errorf("client: got %v, want the peer's ApplicationError 0", err)
@@ -107,9 +110,11 @@ func TestBrokenSocketEndsEverything(t *testing.T) {
 		w.server.Conn.Close() // not by the Transport
 		<-s.Context().Done()
 		synctest.Wait()
+		start := time.Now()
 		if _, err := w.server.Dial(background, c.LocalAddr(), w.clientTLS, nil); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("Dial: got %v, want net.ErrClosed", err)
 		}
+		w.wantTook("Dial", start, 0, 0)
 		if w.server.Conns() != 0 {
 			t.Errorf("%d connections left, want none", w.server.Conns())
 		}

@@ -33,7 +33,6 @@ func (n *netListener) Accept() (net.Conn, error) {
 	case s := <-n.streams:
 		return s, nil
 	case <-n.l.failed:
-		n.cancel()
 		return nil, &net.OpError{Op: "accept", Net: "quic", Addr: n.Addr(), Err: net.ErrClosed}
 	}
 }
@@ -65,11 +64,8 @@ func (n *netListener) acceptStreams(c *Conn) {
 	}
 }
 
-// Close closes the Listener.
-func (n *netListener) Close() error {
-	n.cancel()
-	return n.l.Close()
-}
+// Close closes the Listener, which ends acceptConns, which ends the rest.
+func (n *netListener) Close() error { return n.l.Close() }
 
 // Addr returns the address of the socket.
 func (n *netListener) Addr() net.Addr { return n.l.Addr() }

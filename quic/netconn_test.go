@@ -66,3 +66,34 @@ func TestNetListenerEndsWithItsListener(t *testing.T) {
 		t.Fatalf("Accept after Close: got %v, want net.ErrClosed", err)
 	}
 }
+
+func TestNetListenerClosesStreamsThatNobodyAccepted(t *testing.T) {
+	inWorld(t, calm, func(w *world) {
+		n := quic.NetListener(w.listen(nil))
+		c := w.dial(nil)
+		open := func() *quic.Stream {
+			s, err := c.OpenStream()
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Write([]byte("x"))
+			return s
+		}
+		first := open()
+		accepted, err := n.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		second := open()
+		time.Sleep(time.Second)
+		n.Close()
+		if _, err := second.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("stream that waited: got %v, want its end", err)
+		}
+		accepted.Write([]byte("still here"))
+		accepted.Close()
+		if got, err := io.ReadAll(first); string(got) != "still here" || err != nil {
+			t.Errorf("accepted stream: got %q, error %v", got, err)
+		}
+	})
+}
