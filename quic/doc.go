@@ -8,14 +8,24 @@
 //	stream, err := conn.AcceptStream(ctx)
 //
 // A Conn has streams: bidirectional ones, of which each side may read and
-// write, and unidirectional ones. A Stream is a net.Conn in all but its
-// addresses: Read and Write block, deadlines bound them, Close ends both
-// directions.
+// write, and unidirectional ones. A Stream is a net.Conn: Read and Write block,
+// deadlines bound them, Close ends both directions. NetListener brings the
+// streams of all connections to a server that was written for TCP.
 //
 // All methods are safe for concurrent use, except that one goroutine at a time
 // may read a Stream and one may write it. A connection keeps no goroutine:
 // whoever brings work, the socket's reader, a timer or the application, runs
 // the connection to completion under its lock.
+//
+// # TLS
+//
+// A tls.Config that serves TCP serves QUIC, if it has NextProtos: TLS 1.3 is
+// used whatever its MinVersion. The Conn that GetCertificate and
+// GetConfigForClient find in their tls.ClientHelloInfo has addresses and no
+// more. All callbacks of a tls.Config run under their connection's lock, so they
+// must not call it, and occupy one of GOMAXPROCS handshakes while they run. A
+// certificate that does not verify ends Dial with a *TransportError in which
+// errors.As finds the *tls.CertificateVerificationError.
 //
 // # Limitations
 //

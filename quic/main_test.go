@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 	goroutines, fds := runtime.NumGoroutine(), openFiles()
 	code := m.Run()
 	// A socket that DialAddr made closes when its connection is drained.
-	deadline := time.Now().Add(2 * time.Second)
+	deadline := time.Now().Add(5 * time.Second)
 	for (runtime.NumGoroutine() > goroutines || openFiles() > fds) && time.Now().Before(deadline) {
 		time.Sleep(time.Millisecond)
 	}

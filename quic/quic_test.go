@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -129,4 +130,46 @@ func loopbackPair(tb testing.TB, conf *quic.Config) (c, s *quic.Conn) {
 		tb.Fatal(err)
 	}
 	return c, s
+}
+
+func TestListenerOnAllAddressesIsDialedByItsOwn(t *testing.T) {
+	if c, err := net.ListenUDP("udp6", &net.UDPAddr{IP: net.IPv6loopback}); err != nil {
+		t.Skip("this machine has no IPv6:", err)
+	} else {
+		c.Close()
+	}
+	client, server := configs()
+	l, err := quic.ListenAddr(":0", server, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	for _, addr := range []string{l.Addr().String(), ":" + port, "127.0.0.1:" + port, "[::1]:" + port} {
+		c, err := quic.DialAddr(background, addr, client, nil)
+		if err != nil {
+			t.Errorf("dial %s of a listener on %v: %v", addr, l.Addr(), err)
+			continue
+		}
+		c.CloseWithError(0, "")
+	}
+}
+
+func TestDialAddrTakesTheServerNameFromTheAddress(t *testing.T) {
+	l, client := listen(t, nil)
+	client.ServerName = ""
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	c, err := quic.DialAddr(background, "localhost:"+port, client, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.CloseWithError(0, "")
+	if name := c.ConnectionState().TLS.ServerName; name != "localhost" || client.ServerName != "" {
+		t.Errorf("server name: got %q, and %q in the program's configuration, want localhost and none", name, client.ServerName)
+	}
+	_, err = quic.DialAddr(background, "127.0.0.1:"+port, client, nil)
+	var host x509.HostnameError
+	if !errors.As(err, &host) || host.Host != "127.0.0.1" {
+		t.Errorf("dial by an address that the certificate lacks: got %v, want an x509.HostnameError", err)
+	}
 }
