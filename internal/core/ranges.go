@@ -98,17 +98,3 @@ func (s spans) covers(start, end uint64) bool {
 	}
 	return i < len(s) && s[i].start <= start && end <= s[i].end
 }
-
-// prefixEnd returns the end of the span that contains or begins at start, or
-// start if there is none.
-func (s spans) prefixEnd(start uint64) uint64 {
-	for _, r := range s {
-		if r.start > start {
-			break
-		}
-		if r.end > start {
-			return r.end
-		}
-	}
-	return start
-}

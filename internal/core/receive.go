@@ -23,7 +23,6 @@ const (
 var (
 	errShortPacket = errors.New("too short for a sample")
 	errDuplicate   = errors.New("duplicate")
-	errNoKeys      = errors.New("no keys")
 )
 
 // heldPacket is a datagram's rest that came before its keys.
