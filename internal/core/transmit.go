@@ -80,6 +80,9 @@ func (c *Conn) fill(now hook.Instant, b *Batch, budget int) (free bool) {
 		if b.Segment == 0 {
 			b.Segment = size
 		}
+		if c.closing.state != stateOpen {
+			return true // the packet was the last that its keys may seal
+		}
 		if size < b.Segment || size < mtu && !c.complete {
 			return true
 		}

@@ -97,6 +97,7 @@ type Reply struct {
 	Datagram int // which datagram it came in, counted from 1
 	Size     int // bytes of that datagram
 	Phase    bool
+	Spin     bool
 	DCID     string
 	Token    string
 	Raw      []byte // Retry and Version Negotiation: the packet; nil otherwise

@@ -127,6 +127,7 @@ func (r *RawPeer) takePacket(data []byte, size int) int {
 	truncated, pnLen, ok := s.read.Unprotect(pkt, h.PNOffset)
 	if ok {
 		p.Number = wire.DecodePacketNumber(s.largest, truncated, pnLen)
+		p.Spin = id == App && pkt[0]&wire.ShortSpinBit != 0
 		p.Phase = id == App && pkt[0]&wire.ShortKeyPhase != 0
 		payload, err := s.read.Open(pkt, h.PNOffset+pnLen, p.Number)
 		if err != nil && id == App {

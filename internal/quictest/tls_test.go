@@ -1,7 +1,6 @@
 package quictest
 
 import (
-	"crypto/tls"
 	"testing"
 	"time"
 
@@ -124,18 +123,5 @@ func TestServerTakesNo1RTTDataBeforeTheClientsFinished(t *testing.T) {
 	r.SendCrypto(Handshake)
 	if len(r.Opened) != 1 {
 		t.Fatal("RFC 9001 §5.7: the packet was not kept until the handshake was complete")
-	}
-}
-
-func TestEveryCipherSuiteWorks(t *testing.T) {
-	for _, id := range []uint16{tls.TLS_AES_128_GCM_SHA256, tls.TLS_AES_256_GCM_SHA384, tls.TLS_CHACHA20_POLY1305_SHA256} {
-		t.Run(tls.CipherSuiteName(id), func(t *testing.T) {
-			testSides(t, RawOptions{}, func(t *testing.T, r *RawPeer) {
-				if r.Conn.TLSState().CipherSuite == id {
-					return
-				}
-				t.Skip("crypto/tls chose " + tls.CipherSuiteName(r.Conn.TLSState().CipherSuite) + "; TLS 1.3 suites cannot be configured")
-			})
-		})
 	}
 }

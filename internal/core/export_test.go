@@ -1,0 +1,17 @@
+package core
+
+import "github.com/seed51309289/quiver/internal/recovery"
+
+// SetSealed makes c believe that it sent n packets under its present key
+// (n is told the limit of the key).
+func (c *Conn) SetSealed(n func(limit uint64) uint64) {
+	c.keys.sealed = n(c.spaces[recovery.AppData].write.ConfidentialityLimit())
+}
+
+// SetForged makes c believe that n packets did not authenticate.
+func (c *Conn) SetForged(n func(limit uint64) uint64) {
+	c.keys.failed = n(c.spaces[recovery.AppData].read.IntegrityLimit())
+}
+
+// KeyUpdates returns how many key updates there were.
+func (c *Conn) KeyUpdates() uint64 { return c.keys.number }
