@@ -61,6 +61,10 @@ func (c *Conn) Receive(now Time, d *Datagram) {
 	}
 }
 
+// fixedBit is set in the first byte of every packet of versions 1 and 2, but
+// not in Version Negotiation packets.
+const fixedBit = wire.ShortFixedBit
+
 // receiveDatagram walks over the coalesced packets of a datagram (RFC 9000 §12.2).
 func (c *Conn) receiveDatagram(now hook.Instant, data []byte, ecn uint8) {
 	var first []byte
@@ -102,7 +106,8 @@ func (c *Conn) receiveLong(now hook.Instant, pkt []byte, h *wire.Header, ecn uin
 	case wire.PacketHandshake:
 		id = recovery.Handshake
 	}
-	if h.Version != c.version || !c.knownPeer(h) {
+	// RFC 9000 §17.2: a fixed bit of zero is not a packet of this version.
+	if h.Version != c.version || pkt[0]&fixedBit == 0 || !c.knownPeer(h) {
 		c.log.PacketDropped(now, h.Type, len(pkt), "header_mismatch")
 		return
 	}
@@ -177,7 +182,7 @@ func decodeNumber(r *recovery.Received, truncated uint64, pnLen int) uint64 {
 func (c *Conn) receiveShort(now hook.Instant, pkt []byte, ecn uint8) {
 	var h wire.Header
 	// RFC 9000 §17.3.1: a fixed bit of zero is not a packet of this version.
-	if !wire.ParseShort(pkt, LocalIDLen, &h) || pkt[0]&wire.ShortFixedBit == 0 {
+	if !wire.ParseShort(pkt, LocalIDLen, &h) || pkt[0]&fixedBit == 0 {
 		c.log.PacketDropped(now, wire.Packet1RTT, len(pkt), "header_parse_error")
 		return
 	}

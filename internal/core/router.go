@@ -217,9 +217,9 @@ func (r *Router[C]) mayReply(now time.Time) bool {
 // address first.
 func (r *Router[C]) routeInitial(now time.Time, d *Datagram) Route[C] {
 	var h wire.Header
-	// RFC 9000 §14.1: smaller datagrams are discarded. §7.2: the first
-	// destination ID has at least 8 bytes.
-	if len(d.Data) < wire.MinInitialDatagram || !wire.ParseLong(d.Data, &h) ||
+	// RFC 9000 §14.1: smaller datagrams are discarded; §17.2: and those with a
+	// fixed bit of zero. §7.2: the first destination ID has at least 8 bytes.
+	if len(d.Data) < wire.MinInitialDatagram || d.Data[0]&fixedBit == 0 || !wire.ParseLong(d.Data, &h) ||
 		h.Type != wire.PacketInitial || len(h.DCID) < initialIDLen || r.halfOpen >= maxHalfOpen {
 		return Route[C]{}
 	}

@@ -56,6 +56,17 @@ func TestPacketsThatAreNotOfThisVersionAreDropped(t *testing.T) {
 	}
 }
 
+func TestLongHeaderWithFixedBitOfZeroIsDropped(t *testing.T) {
+	for _, client := range []bool{false, true} {
+		r := reach(t, client, Handshake)
+		r.Replies = nil
+		r.SendDatagram(r.PacketBits(Handshake, r.NextNumber(Handshake), 0x40, frame(wire.FramePing)))
+		r.WantSilence("RFC 9000 §17.2: a fixed bit of zero")
+		r.Send(Handshake, frame(wire.FramePing))
+		r.WantFrame("the connection goes on", wire.FrameAck)
+	}
+}
+
 func TestDuplicatePacketIsProcessedOnce(t *testing.T) {
 	testSides(t, RawOptions{}, func(t *testing.T, r *RawPeer) {
 		pkt := r.Packet(App, r.NextNumber(App), encode(wire.Frame{Type: wire.FramePathChallenge, Path: [8]byte{1}}))
@@ -141,6 +152,9 @@ func TestServerDropsInitialsThatAreNotWellFormed(t *testing.T) {
 		{"destination ID of 21 bytes", func(r *RawPeer) []byte { r.Reconnect(make([]byte, 21)); return initial(r) }},
 		{"source ID of 21 bytes", func(r *RawPeer) []byte { r.SCID = make([]byte, 21); return initial(r) }},
 		{"version 0", func(r *RawPeer) []byte { p := initial(r); clear(p[1:5]); return p }},
+		{"fixed bit of zero", func(r *RawPeer) []byte {
+			return r.PacketBits(Initial, 0, 0x40, crypto(0, r.sp[Initial].out[:1000]), padding(200))
+		}},
 		{"forged", func(r *RawPeer) []byte { p := initial(r); p[700] ^= 1; return p }},
 		{"length beyond the datagram", func(r *RawPeer) []byte { p := initial(r); return p[:1200] }},
 	}
