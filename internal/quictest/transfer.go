@@ -45,10 +45,11 @@ func (p *Peer) Serve(respond func(request []byte) []byte) {
 
 // Fetch is one request of a client and what came back.
 type Fetch struct {
-	Stream *core.Stream
-	Body   bytes.Buffer
-	Done   bool
-	Err    error
+	Stream  *core.Stream
+	Request []byte
+	Body    bytes.Buffer
+	Done    bool
+	Err     error
 }
 
 // Get sends a request on a stream of its own and collects the answer. It
@@ -58,7 +59,7 @@ func (p *Peer) Get(request []byte) *Fetch {
 	if !ok {
 		return nil
 	}
-	f := &Fetch{Stream: s}
+	f := &Fetch{Stream: s, Request: request}
 	s.User = f
 	if n, err := p.Write(s, request); err != nil || n < len(request) {
 		f.Err = err
