@@ -1,6 +1,7 @@
 package quictest
 
 import (
+	"crypto/tls"
 	"testing"
 	"time"
 
@@ -124,4 +125,38 @@ func TestServerTakesNo1RTTDataBeforeTheClientsFinished(t *testing.T) {
 	if len(r.Opened) != 1 {
 		t.Fatal("RFC 9001 §5.7: the packet was not kept until the handshake was complete")
 	}
+}
+
+func TestHelloRetryRequestCostsARoundTripOnly(t *testing.T) {
+	// The client offers key shares that the server does not take.
+	p256 := func(cfg *tls.Config) { cfg.CurvePreferences = []tls.CurveID{tls.CurveP256} }
+	t.Run("client", func(t *testing.T) { NewRawServer(t, RawOptions{TLS: p256}).Connect() })
+	t.Run("server", func(t *testing.T) {
+		NewRawClient(t, RawOptions{Config: func(cfg *core.Config) { p256(cfg.TLS) }}).Connect()
+	})
+}
+
+func TestSessionTicketsAreTaken(t *testing.T) {
+	r := NewRawServer(t, RawOptions{}).Connect()
+	if err := r.tls.SendSessionTicket(tls.QUICSessionTicketOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	r.drainTLS()
+	if len(r.sp[App].out) == 0 {
+		t.Fatal("there is no ticket")
+	}
+	r.SendCrypto(App)
+	r.WantOpen("RFC 9001 §4.5: a NewSessionTicket after the handshake")
+}
+
+func TestClientCertificateIsAskedForAndRefused(t *testing.T) {
+	opts := RawOptions{Config: func(cfg *core.Config) { cfg.TLS.ClientAuth = tls.RequireAnyClientCert }}
+	r := NewRawClient(t, opts)
+	r.SendCrypto(Initial)
+	r.Send(App, stream(0, 0, "early", false))
+	r.SendCrypto(Handshake)
+	if r.Conn.Established() || len(r.Opened) > 0 {
+		t.Fatal("RFC 9001 §5.7: a client without a certificate was served")
+	}
+	r.WantClose("RFC 9001 §4.8: certificate_required", core.CryptoError+116)
 }
