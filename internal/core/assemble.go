@@ -290,8 +290,8 @@ func (c *Conn) appendOneStreamControl(p *packet, buf []byte, s *Stream) bool {
 	return true
 }
 
-// appendStreams appends STREAM frames: lost data first, then new data, the
-// streams taking turns from packet to packet.
+// appendStreams appends STREAM frames: first what needs no credit, lost data
+// above all, then new data, the streams taking turns from packet to packet.
 func (c *Conn) appendStreams(p *packet, buf []byte) {
 	t := &c.streams
 	for !t.lost.empty() {
@@ -299,7 +299,7 @@ func (c *Conn) appendStreams(p *packet, buf []byte) {
 		if !c.appendStreamData(p, buf, s) {
 			return
 		}
-		if len(s.send.buf.lost) == 0 && !s.send.finLost || s.send.reset || s.gone {
+		if !s.send.needsNoCredit() || s.send.reset || s.gone {
 			t.lost.pop(&s.queuedLost)
 		}
 	}
@@ -325,7 +325,7 @@ func (c *Conn) appendStreams(p *packet, buf []byte) {
 // first time.
 func (c *Conn) hasNew(s *Stream) bool {
 	w := &s.send
-	return w.buf.next < min(w.buf.end(), w.max) || w.fin && !w.finSent && w.buf.next == w.buf.end()
+	return w.buf.next < min(w.buf.end(), w.max)
 }
 
 // blockedByPeer says once per limit that connection flow control holds us back

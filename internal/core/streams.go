@@ -27,7 +27,7 @@ type streamTable struct {
 	blockedSent [2]bool   // STREAMS_BLOCKED for the present limit was sent
 
 	newData streamQueue // streams with bytes that were never sent
-	lost    streamQueue // streams with bytes to send again
+	lost    streamQueue // streams with bytes to send again, or nothing but their end
 	control streamQueue // streams with control frames to send
 }
 
@@ -216,10 +216,10 @@ func (c *Conn) queueSend(s *Stream) {
 	if w.reset || s.gone {
 		return
 	}
-	if len(w.buf.lost) > 0 || w.finLost {
+	if w.needsNoCredit() {
 		c.streams.lost.push(s, &s.queuedLost)
 	}
-	if w.buf.next < min(w.buf.end(), w.max) || w.fin && !w.finSent && w.buf.next == w.buf.end() {
+	if w.buf.next < min(w.buf.end(), w.max) {
 		c.streams.newData.push(s, &s.queuedNew)
 		return
 	}
@@ -228,6 +228,13 @@ func (c *Conn) queueSend(s *Stream) {
 		w.blockedAt, w.blocked = w.max+1, true
 		c.queueControl(s)
 	}
+}
+
+// needsNoCredit reports whether there is something to send that flow control
+// allowed before: bytes to send again, or an end without data. It must not wait
+// behind another stream's data that has no credit.
+func (w *sendHalf) needsNoCredit() bool {
+	return len(w.buf.lost) > 0 || w.finLost || w.fin && !w.finSent && w.buf.next == w.buf.end()
 }
 
 func (c *Conn) queueControl(s *Stream) { c.streams.control.push(s, &s.queuedCtl) }

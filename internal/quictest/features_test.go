@@ -327,3 +327,19 @@ func TestBlackoutOfSecondsIsSurvived(t *testing.T) {
 	serve(p)
 	runTransfer(t, p, []byte("5000000"))
 }
+
+func TestEndOfAStreamNeedsNoConnectionWindow(t *testing.T) {
+	testSides(t, RawOptions{Params: func(p *wire.Params) { p.MaxData = 100 }}, func(t *testing.T, r *RawPeer) {
+		greedy, _ := r.Conn.Open(true)
+		modest, _ := r.Conn.Open(true)
+		r.Conn.Write(greedy, padding(200))
+		r.Flush()
+		r.WantFrame("the window is used up", wire.FrameStream)
+		r.Conn.CloseWrite(modest)
+		r.Flush()
+		r.WantFrame("an end costs no credit, and must not wait behind data that does", wire.FrameStream,
+			func(f *wire.Frame) bool { return f.StreamID == modest.ID() && f.Fin })
+		r.Send(App, encode(wire.Frame{Type: wire.FrameMaxData, Limit: 1000}))
+		r.WantFrame("the rest follows", wire.FrameStream, func(f *wire.Frame) bool { return f.StreamID == greedy.ID() && f.Offset == 100 })
+	})
+}
