@@ -112,16 +112,9 @@ func (c *Conn) end(now hook.Instant, state connState, err error, owner string, e
 
 func (c *Conn) pto() time.Duration { return c.det.PTO(recovery.AppData) }
 
-// handleClose takes a CONNECTION_CLOSE frame (RFC 9000 §19.19).
+// handleClose takes a CONNECTION_CLOSE frame of an open connection (RFC 9000
+// §19.19). A closing one does not look into packets any more (§10.2.1).
 func (c *Conn) handleClose(now hook.Instant, f *wire.Frame) {
-	if c.closing.state == stateDraining || c.closing.state == stateDrained {
-		return
-	}
-	if c.closing.state == stateClosing {
-		// RFC 9000 §10.2.2: both sides closed: drain.
-		c.closing.state, c.closing.send = stateDraining, false
-		return
-	}
 	e := CloseError{App: f.Type == wire.FrameApplicationClose, Code: f.Code, Frame: f.Culprit, Reason: string(f.Data)}
 	c.end(now, stateDraining, &PeerError{e}, "remote", &e)
 }
