@@ -127,6 +127,7 @@ func (c *Conn) flush(now time.Time) {
 			c.mu.Unlock()
 			err := c.t.sock.Write(b.Buf, b.Segment, b.Remote, b.Local, b.ECN)
 			c.mu.Lock()
+			now = time.Now() // others had the connection meanwhile
 			if err != nil && errors.Is(err, udp.ErrTooBig) {
 				c.core.TooBig(now, b.Segment)
 			}

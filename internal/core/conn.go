@@ -52,7 +52,7 @@ type Conn struct {
 
 	events  eventQueue
 	paced   hook.Instant // when the pacer lets more bytes go; 0 = not held back
-	clock   hook.Instant // the instant of the call in progress, for logs
+	clock   hook.Instant // the latest instant that the driver told
 	skipIn  int          // packets until a number is skipped
 	ackRun  int          // packets in a row that carried nothing but an ACK
 	ranges  []recovery.Range
@@ -173,8 +173,13 @@ func mtuMax(configured int) int {
 // have two bytes.
 const maxDatagram = 16000
 
-// at turns the driver's time into the connection's; it is never 0.
-func (c *Conn) at(now Time) hook.Instant { return hook.Instant(now.Sub(c.epoch)) }
+// at turns the driver's time into the connection's. It is never 0 and never
+// runs backwards, although the driver's may: it reads its clock before it has
+// the connection to itself.
+func (c *Conn) at(now Time) hook.Instant {
+	c.clock = max(c.clock, hook.Instant(now.Sub(c.epoch)))
+	return c.clock
+}
 
 // when is the reverse of at; 0 gives the zero Time.
 func (c *Conn) when(i hook.Instant) Time {

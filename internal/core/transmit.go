@@ -29,7 +29,6 @@ type packet struct {
 // any. Call it until it reports false.
 func (c *Conn) Transmit(now Time, b *Batch) bool {
 	t := c.at(now)
-	c.clock = t
 	b.Buf, b.Segment, b.Probe = b.Buf[:0], 0, false
 	b.Remote, b.Local, b.ECN = c.path.remote, c.path.local, 0
 	switch c.closing.state {
