@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"flag"
@@ -77,12 +76,15 @@ func serveConn(conn *quic.Conn, files *os.Root) {
 	}
 }
 
-// answer reads "GET /name" and writes the file of that name.
+// answer reads "GET /name" and writes the file of that name. It reads to the
+// stream's end, which may come in a packet of its own: the library counts a
+// stream as open until then.
 func answer(stream *quic.Stream, files *os.Root) error {
-	line, err := bufio.NewReader(io.LimitReader(stream, maxRequest)).ReadString('\n')
-	if err != nil && err != io.EOF {
+	request, err := io.ReadAll(io.LimitReader(stream, maxRequest))
+	if err != nil {
 		return err
 	}
+	line := string(request)
 	name, ok := strings.CutPrefix(strings.TrimSpace(line), "GET /")
 	if !ok {
 		return fmt.Errorf("request %q, want GET /name", line)
