@@ -138,7 +138,7 @@ func TestFloodsOfSmallFramesLeaveNothingBehind(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := NewRawClient(t, RawOptions{}).Connect()
 			wantBounded(t, r, 512<<10, func() {
-				for n := range 20_000 {
+				for n := range 5_000 {
 					r.Send(App, f(r, n))
 					if n%100 == 0 {
 						r.forget()
@@ -206,7 +206,7 @@ func TestMalformedCoalescedPacketsRetainNothing(t *testing.T) {
 	r := NewRawClient(t, RawOptions{})
 	hello := r.Packet(Initial, 0, crypto(0, r.sp[Initial].out[:100]), padding(900))
 	wantBounded(t, r, 64<<10, func() {
-		for i := range 20_000 {
+		for i := range 5_000 {
 			pkt := append([]byte(nil), hello...)
 			pkt[500] ^= byte(1 + i%255) // does not authenticate
 			pkt = append(pkt, hello[:200]...)
