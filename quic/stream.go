@@ -91,7 +91,14 @@ func (s *Stream) publicError(err error) error {
 // the stream, or CancelWrite, the error is a *StreamError; after CloseWrite and
 // Close it is net.ErrClosed; after the deadline os.ErrDeadlineExceeded. p is
 // copied.
-func (s *Stream) Write(p []byte) (n int, err error) {
+func (s *Stream) Write(p []byte) (n int, err error) { return s.write(p, false) }
+
+// WriteFinal is Write and CloseWrite in one: the end of the stream leaves with
+// the last bytes of p instead of in a datagram of its own. After an error the
+// stream is still open for writing.
+func (s *Stream) WriteFinal(p []byte) (n int, err error) { return s.write(p, true) }
+
+func (s *Stream) write(p []byte, final bool) (n int, err error) {
 	if !s.s.CanSend() {
 		return 0, errReceiveOnly
 	}
@@ -105,10 +112,14 @@ func (s *Stream) Write(p []byte) (n int, err error) {
 		var took int
 		took, err = c.core.Write(s.s, p[n:])
 		n += took
-		if took > 0 {
+		done := n == len(p) && err == nil
+		if done && final {
+			c.core.CloseWrite(s.s)
+		}
+		if took > 0 || done && final {
 			c.flushLocked()
 		}
-		if n == len(p) || err != nil {
+		if done || err != nil {
 			break
 		}
 		if took == 0 {

@@ -168,6 +168,47 @@ func TestCloseDeliversWhatWasWritten(t *testing.T) {
 	})
 }
 
+func TestWriteFinalEndsTheStreamInOneDatagram(t *testing.T) {
+	inWorld(t, calm, func(w *world) {
+		c, s := w.pair(nil, nil)
+		time.Sleep(2 * time.Second) // until both sides have nothing more to say
+		before := w.net.Stats().ToServer.Packets
+		cs, _ := c.OpenUniStream()
+		if n, err := cs.WriteFinal([]byte("request")); n != 7 || err != nil {
+			t.Fatalf("WriteFinal = %d, %v", n, err)
+		}
+		if got := w.net.Stats().ToServer.Packets - before; got != 1 {
+			t.Errorf("a request and its end took %d datagrams, want 1", got)
+		}
+		ss, err := s.AcceptUniStream(background)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(ss); string(got) != "request" || err != nil {
+			t.Errorf("the peer read %q, error %v", got, err)
+		}
+		if _, err := cs.Write([]byte("more")); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Write after WriteFinal: got %v, want net.ErrClosed", err)
+		}
+	})
+}
+
+func TestWriteFinalOfMoreThanTheBufferEndsTheStream(t *testing.T) {
+	inWorld(t, calm, func(w *world) {
+		cs, ss := w.streams(w.pair(nil, nil))
+		want := randomBytes(2 << 20)
+		go func() {
+			if n, err := cs.WriteFinal(want); n != len(want) || err != nil {
+				t.Errorf("WriteFinal = %d, %v, want %d", n, err, len(want))
+			}
+		}()
+		got, err := io.ReadAll(ss)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("read %d bytes, error %v, want %d", len(got), err, len(want))
+		}
+	})
+}
+
 func TestWhatArrivedIsReadAfterTheConnectionEnded(t *testing.T) {
 	inWorld(t, calm, func(w *world) {
 		c, s := w.pair(nil, nil)

@@ -121,10 +121,7 @@ func fetchStream(ctx context.Context, c *quic.Conn, want uint64) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.Write(binary.BigEndian.AppendUint64(nil, want)); err != nil {
-		return err
-	}
-	if err := s.CloseWrite(); err != nil {
+	if _, err := s.WriteFinal(binary.BigEndian.AppendUint64(nil, want)); err != nil {
 		return err
 	}
 	buf, got := make([]byte, unit), uint64(0)

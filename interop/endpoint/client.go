@@ -161,10 +161,7 @@ func (c *Client) fetchAll(ctx context.Context, conn *quic.Conn, urls []*url.URL)
 }
 
 func (c *Client) fetchOne(stream *quic.Stream, u *url.URL) (err error) {
-	if _, err := stream.Write([]byte("GET " + u.Path + "\r\n")); err != nil {
-		return err
-	}
-	if err := stream.CloseWrite(); err != nil {
+	if _, err := stream.WriteFinal([]byte("GET " + u.Path + "\r\n")); err != nil {
 		return err
 	}
 	var watch io.Writer = io.Discard
