@@ -242,18 +242,35 @@ func (r *Router[C]) routeInitial(now time.Time, d *Datagram) Route[C] {
 // useToken looks at an Initial's token. done means that the answer is final.
 func (r *Router[C]) useToken(now time.Time, in *Incoming, h *wire.Header) (_ Route[C], done bool) {
 	t, err := r.cfg.TokenKey.Open(h.Token, in.Remote, now, retryLifetime)
-	if err != nil || t.Kind != crypt.TokenRetry {
+	if t == nil || t.Kind != crypt.TokenRetry {
 		// RFC 9000 §8.1.3: a token that is not ours, or of another server
 		// before, counts as none.
 		return Route[C]{}, false
 	}
-	// RFC 9000 §8.1.2: the token of a Retry comes to the ID that it gave.
-	if MakeConnID(t.RetrySCID) != in.DCID {
-		return Route[C]{}, true
+	// RFC 9000 §8.1.2: the token of a Retry comes in time, from the address
+	// that got it, to the ID that it gave.
+	if err != nil || MakeConnID(t.RetrySCID) != in.DCID {
+		return r.invalidToken(now, in), true
 	}
 	in.Validated, in.Retried = true, true
 	in.OriginalDCID, in.RetrySCID = MakeConnID(t.OriginalDCID), in.DCID
 	return Route[C]{}, false
+}
+
+// invalidToken closes a connection that never was. RFC 9000 §8.1.3: a client
+// that obeyed one Retry will not obey another, so this is kinder than silence.
+func (r *Router[C]) invalidToken(now time.Time, in *Incoming) Route[C] {
+	if !r.mayReply(now) {
+		return Route[C]{}
+	}
+	_, keys := crypt.NewInitial(in.Version, in.DCID.Bytes())
+	const pnLen = 1
+	b := make([]byte, 0, wire.MinInitialDatagram)
+	b, lengthAt := wire.AppendLong(b, wire.PacketInitial, in.Version, in.SCID.Bytes(), in.DCID.Bytes(), nil, 0, pnLen)
+	pnOffset := len(b) - pnLen
+	b = wire.AppendFrame(b, &wire.Frame{Type: wire.FrameConnectionClose, Code: uint64(InvalidToken), Data: []byte("Retry token is not valid")})
+	wire.PutVarint2(b[lengthAt:], uint64(len(b)+crypt.TagSize-pnOffset))
+	return Route[C]{Kind: RouteReply, Reply: keys.Seal(b, pnOffset, pnLen, 0)}
 }
 
 // retry answers an Initial with a Retry packet (RFC 9000 §17.2.5).

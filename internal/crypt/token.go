@@ -77,7 +77,8 @@ func (k TokenKey) Seal(random io.Reader, t *Token) ([]byte, error) {
 }
 
 // Open authenticates a token and checks that it was issued to from, at most
-// lifetime before now. Errors are ErrToken, ErrTokenExpired, ErrTokenAddress.
+// lifetime before now. Errors are ErrToken, ErrTokenExpired and ErrTokenAddress;
+// with the last two the token comes along, since it is one of ours.
 func (k TokenKey) Open(token []byte, from netip.AddrPort, now time.Time, lifetime time.Duration) (*Token, error) {
 	if len(token) < tokenNonce {
 		return nil, ErrToken
@@ -91,11 +92,11 @@ func (k TokenKey) Open(token []byte, from netip.AddrPort, now time.Time, lifetim
 		return nil, ErrToken
 	}
 	if age := now.Sub(t.Time); age > lifetime || age < -time.Second {
-		return nil, ErrTokenExpired
+		return t, ErrTokenExpired
 	}
 	// The zone of a link-local address is our name for an interface, not the client's.
 	if t.Addr.Addr() != from.Addr().Unmap().WithZone("") || t.Kind == TokenRetry && t.Addr.Port() != from.Port() {
-		return nil, ErrTokenAddress
+		return t, ErrTokenAddress
 	}
 	return t, nil
 }

@@ -96,6 +96,7 @@ func TestAcknowledgmentOfASkippedNumberIsCaught(t *testing.T) {
 	})
 }
 
+// TestAckOfFiveHundredRangesIsTaken fills the core's maxAckRangesRead.
 func TestAckOfFiveHundredRangesIsTaken(t *testing.T) {
 	testSides(t, RawOptions{}, func(t *testing.T, r *RawPeer) {
 		r.AutoAck = false

@@ -63,6 +63,7 @@ func TestPacketsAwaitingKeysAreBounded(t *testing.T) {
 	}
 }
 
+// TestStreamGapsAreBounded fills the core's maxGaps.
 func TestStreamGapsAreBounded(t *testing.T) {
 	testSides(t, RawOptions{}, func(t *testing.T, r *RawPeer) {
 		r.AutoAck = false
@@ -165,6 +166,7 @@ func TestSilentPeerCostsBoundedMemory(t *testing.T) {
 	}
 }
 
+// TestHalfOpenConnectionsAreLimited fills the core's maxHalfOpen.
 func TestHalfOpenConnectionsAreLimited(t *testing.T) {
 	r := NewRawClient(t, RawOptions{})
 	kinds := map[core.RouteKind]int{}

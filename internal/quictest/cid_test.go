@@ -96,6 +96,7 @@ func TestNewConnectionIDForZeroLengthIDIsAProtocolViolation(t *testing.T) {
 	r.WantClose("RFC 9000 §19.15: the RawPeer uses a zero-length ID", core.ProtocolViolation)
 }
 
+// TestUnacknowledgedRetirementsAreBounded fills the core's maxRetiring.
 func TestUnacknowledgedRetirementsAreBounded(t *testing.T) {
 	testSides(t, RawOptions{}, func(t *testing.T, r *RawPeer) {
 		r.AutoAck = false

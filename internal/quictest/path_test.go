@@ -36,6 +36,7 @@ func TestLostPathResponseIsNotRepeated(t *testing.T) {
 	})
 }
 
+// TestPathChallengeFloodIsBounded fills the core's maxPathResponses.
 func TestPathChallengeFloodIsBounded(t *testing.T) {
 	testSides(t, RawOptions{}, func(t *testing.T, r *RawPeer) {
 		r.AutoAck = false // the window fills, answers have to wait

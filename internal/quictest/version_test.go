@@ -245,6 +245,22 @@ func TestBadRetryTokensAreRefused(t *testing.T) {
 	}
 }
 
+func TestClientLearnsThatItsRetryTokenIsInvalid(t *testing.T) {
+	for name, f := range map[string]func(r *RawPeer){
+		"expired":         func(r *RawPeer) { r.Clock.Advance(time.Minute) },
+		"another address": func(r *RawPeer) { r.local = r.remote },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := NewRawClient(t, RawOptions{Retry: true})
+			afterRetry(r, func(b []byte) []byte { f(r); return b })
+			_, f := r.WantFrame("RFC 9000 §8.1.3: the client will not obey another Retry", wire.FrameConnectionClose)
+			if core.Code(f.Code) != core.InvalidToken || r.Conn != nil {
+				t.Errorf("closed with %v, want INVALID_TOKEN and no connection", core.Code(f.Code))
+			}
+		})
+	}
+}
+
 func TestStatelessResetEndsTheConnection(t *testing.T) {
 	p := NewPair(t, Seed(t, 4), Options{})
 	serve(p)
@@ -313,6 +329,7 @@ func TestTwoEndpointsDoNotResetEachOtherForEver(t *testing.T) {
 	}
 }
 
+// TestRepliesWithoutConnectionAreRateLimited fills the core's maxRepliesPerSecond.
 func TestRepliesWithoutConnectionAreRateLimited(t *testing.T) {
 	r := NewRawClient(t, RawOptions{})
 	resets := 0
