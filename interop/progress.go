@@ -21,7 +21,11 @@ var _ Watcher = (*PlainProgress)(nil)
 // Begin says how much there is to do.
 func (p *PlainProgress) Begin(total int, _ time.Time) {
 	p.total = total
-	fmt.Fprintf(p.W, "%d jobs\n", total)
+	unit := "jobs"
+	if total == 1 {
+		unit = "job"
+	}
+	fmt.Fprintf(p.W, "%d %s\n", total, unit)
 }
 
 // Note writes text as a line.
