@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"sync"
@@ -128,8 +129,8 @@ func (c *Conn) flush(now time.Time) {
 			err := c.t.sock.Write(b.Buf, b.Segment, b.Remote, b.Local, b.ECN)
 			c.mu.Lock()
 			now = time.Now() // others had the connection meanwhile
-			if err != nil && errors.Is(err, udp.ErrTooBig) {
-				c.core.TooBig(now, b.Segment)
+			if err != nil {
+				c.notSent(now, b, err)
 			}
 		}
 		c.drainEvents()
@@ -161,6 +162,18 @@ func (c *Conn) awaitFlush() {
 	quiet := c.quiet
 	c.mu.Unlock()
 	<-quiet
+}
+
+// notSent looks at an error of the socket. Most mean no more than a lost
+// datagram; but a client that never heard of the server, and whose own host
+// knows no way there, need not wait for its timeout. The caller holds c.mu.
+func (c *Conn) notSent(now time.Time, b *core.Batch, err error) {
+	switch {
+	case errors.Is(err, udp.ErrTooBig):
+		c.core.TooBig(now, b.Segment)
+	case errors.Is(err, udp.ErrUnreachable) && c.listener == nil && !c.core.Heard():
+		c.core.Abandon(now, fmt.Errorf("quic: dial %v: %w", c.remote, err))
+	}
 }
 
 // flushLocked is flush for a caller that goes on under c.mu.

@@ -7,7 +7,9 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -331,5 +333,24 @@ func TestLargeCodesCountAsTheLargest(t *testing.T) {
 		if err := context.Cause(s.Context()); !errors.As(err, &app) || app.Code != 1<<62-1 || len(app.Reason) > 256 {
 			t.Errorf("got %v, want code 2^62-1 and at most 256 bytes of reason", err)
 		}
+	})
+}
+
+// noRoute is a socket of a host that knows no way to anybody.
+type noRoute struct{ net.PacketConn }
+
+func (noRoute) WriteTo([]byte, net.Addr) (int, error) {
+	return 0, &net.OpError{Op: "write", Net: "udp", Err: os.NewSyscallError("sendto", syscall.ENETUNREACH)}
+}
+
+func TestDialFailsAtOnceWithoutARoute(t *testing.T) {
+	inWorld(t, calm, func(w *world) {
+		w.client.Conn = noRoute{w.client.Conn}
+		began := time.Now()
+		_, err := w.dialErr(nil)
+		if !errors.Is(err, syscall.ENETUNREACH) {
+			t.Errorf("got %v, want ENETUNREACH", err)
+		}
+		w.wantTook("the refusal", began, 0, 0)
 	})
 }

@@ -12,9 +12,11 @@ func classOfErrno(errno syscall.Errno) error {
 	switch errno {
 	case unix.EMSGSIZE:
 		return ErrTooBig
-	case unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EHOSTDOWN, unix.ENETDOWN, // ICMP or routes
+	case unix.ENETUNREACH, unix.ENETDOWN, // routes
+		unix.EAFNOSUPPORT, unix.EADDRNOTAVAIL, unix.ENODEV, unix.ENXIO: // this socket has no such family, source address or interface
+		return ErrUnreachable
+	case unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.EHOSTDOWN, // ICMP
 		unix.EPROTO, unix.ENOPROTOOPT, unix.EOPNOTSUPP, unix.EACCES, unix.EPERM, // rarer ICMP codes; a packet filter
-		unix.EAFNOSUPPORT, unix.EADDRNOTAVAIL, unix.ENODEV, unix.ENXIO, // this socket has no such family, source address or interface
 		unix.ENOBUFS, unix.ENOMEM: // a full queue
 		return ErrTransient
 	}

@@ -10,9 +10,10 @@ func classOfErrno(errno syscall.Errno) error {
 	switch errno {
 	case windows.WSAEMSGSIZE:
 		return ErrTooBig
-	case windows.WSAECONNREFUSED, windows.WSAECONNRESET, windows.WSAEHOSTUNREACH, windows.WSAENETUNREACH,
-		windows.WSAENETRESET, windows.WSAEHOSTDOWN, windows.WSAENETDOWN, windows.WSAEACCES,
-		windows.WSAEADDRNOTAVAIL, windows.WSAENOBUFS:
+	case windows.WSAENETUNREACH, windows.WSAENETDOWN, windows.WSAEADDRNOTAVAIL:
+		return ErrUnreachable
+	case windows.WSAECONNREFUSED, windows.WSAECONNRESET, windows.WSAEHOSTUNREACH,
+		windows.WSAENETRESET, windows.WSAEHOSTDOWN, windows.WSAEACCES, windows.WSAENOBUFS:
 		return ErrTransient
 	}
 	return nil

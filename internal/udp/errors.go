@@ -19,6 +19,10 @@ var (
 	// to the peer, a refusal by ICMP, a source address that is gone, a filter, a full queue. The socket is as good as
 	// before; treat the datagrams as lost. The errno is wrapped beside it, e.g. syscall.ECONNREFUSED.
 	ErrTransient = errors.New("datagram not sent")
+
+	// ErrUnreachable is the ErrTransient of a Write for which this host itself knows no way: no route, no source
+	// address, the wrong address family. It is what a TCP connect would fail with at once.
+	ErrUnreachable = fmt.Errorf("%w: no way to the peer", ErrTransient)
 )
 
 // sendError describes a refused send; class may be nil.
