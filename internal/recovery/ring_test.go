@@ -29,7 +29,17 @@ func newLedger(d *Detector) *ledger {
 	for i := range l.out {
 		l.out[i], l.skip[i] = map[uint64]Sent{}, map[uint64]bool{}
 	}
+	d.cfg.Forget = l.forget
 	return l
+}
+
+// forget wants only packets that nobody waits for to be dropped without a fate.
+func (l *ledger) forget(p *Sent) {
+	id, pn := SpaceID(p.Offset), uint64(p.Extra)
+	if p.Flags&(AckEliciting|InFlight) != 0 {
+		l.err = fmt.Errorf("%s packet %d, which is in flight, was forgotten", id, pn)
+	}
+	l.settle("forgotten", id, pn, p)
 }
 
 func (l *ledger) PacketAcked(id SpaceID, pn uint64, p *Sent) { l.settle("acked", id, pn, p) }
@@ -51,7 +61,7 @@ func (l *ledger) send(now hook.Instant, id SpaceID, p Sent) {
 		return
 	}
 	pn := l.d.NextNumber(id)
-	p.Stream, p.Extra, p.At = pn*7, uint32(pn), now
+	p.Stream, p.Offset, p.Extra, p.At = pn*7, uint64(id), uint32(pn), now
 	l.out[id][pn] = p
 	l.d.OnSent(now, id, pn, p)
 }
