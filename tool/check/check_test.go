@@ -158,3 +158,22 @@ func TestIndenterWritesWholeLinesAndHidesThoseThatPassed(t *testing.T) {
 		t.Errorf("output %q, want %q", out.String(), want)
 	}
 }
+
+func TestOnlyABareDeadlineIsNoFinding(t *testing.T) {
+	for _, tc := range []struct {
+		name, output string
+		want         bool
+	}{
+		{"the end of the time", "fuzz: elapsed: 5s, execs: 261125 (50317/sec), new interesting: 1 (total: 27)\n" +
+			"--- FAIL: FuzzX (5.08s)\n    context deadline exceeded\nFAIL\nexit status 1\nFAIL\tx\t5.088s\n", true},
+		{"an input", "--- FAIL: FuzzX (5.08s)\n    --- FAIL: FuzzX (0.00s)\n        x_test.go:9: got 1, want 2\n    \n" +
+			"    Failing input written to testdata/fuzz/FuzzX/1\nFAIL\n", false},
+		{"a seed that misses its own deadline", "--- FAIL: FuzzX (0.01s)\n    --- FAIL: FuzzX/seed#0 (0.00s)\n" +
+			"        x_test.go:9: context deadline exceeded\nFAIL\n", false},
+		{"a package that does not build", "FAIL\tx [build failed]\n", false},
+	} {
+		if got := endedByDeadline(tc.output); got != tc.want {
+			t.Errorf("%s: endedByDeadline = %v, want %v", tc.name, got, tc.want)
+		}
+	}
+}
