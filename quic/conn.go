@@ -106,7 +106,7 @@ func (c *Conn) coreConfig(now time.Time, tlsConfig *tls.Config, conf *Config, od
 	cfg.StreamWindow, cfg.MaxStreamWindow = windows(conf.InitialStreamWindow, conf.MaxStreamWindow, defaultStreamWindow, defaultMaxStreamWindow)
 	cfg.ConnWindow, cfg.MaxConnWindow = windows(conf.InitialConnWindow, conf.MaxConnWindow, defaultConnWindow, defaultMaxConnWindow)
 	c.qlog = openQLog(c.t, conf, c.listener == nil, odcid, now)
-	cfg.Log = c.qlog.log(now)
+	cfg.Log = c.qlog.log()
 	return cfg
 }
 

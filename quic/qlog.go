@@ -64,7 +64,7 @@ func openQLog(t *Transport, conf *Config, client bool, odcid []byte, now time.Ti
 	return f
 }
 
-func (f *qlogFile) log(time.Time) *qlog.Log {
+func (f *qlogFile) log() *qlog.Log {
 	if f == nil {
 		return nil
 	}

@@ -240,13 +240,6 @@ func (c *Conn) Err() error { return c.closing.err }
 // Version returns the version in use.
 func (c *Conn) Version() wire.Version { return c.version }
 
-// Remote returns the peer's address.
-func (c *Conn) Remote() netip.AddrPort { return c.path.remote }
-
-// OriginalDCID returns the client's first destination ID, which names the
-// connection in logs.
-func (c *Conn) OriginalDCID() []byte { return c.odcid.Bytes() }
-
 // Stats is what a connection measured.
 type Stats struct {
 	SmoothedRTT, MinRTT, LatestRTT time.Duration

@@ -119,14 +119,6 @@ func (c *Conn) Read(now Time, s *Stream, p []byte) (n int, err error) {
 	return n, err
 }
 
-// Readable reports how many bytes Read would return, and whether it would
-// return an error instead of waiting.
-func (c *Conn) Readable(s *Stream) (n int, ready bool) {
-	r := &s.recv
-	n = int(r.buf.readable())
-	return n, n > 0 || r.stop || r.reset != nil || r.hasFinal && r.buf.data.base == r.final || c.closing.err != nil
-}
-
 func (c *Conn) finishRead(s *Stream) {
 	if !s.recv.delivered {
 		s.recv.delivered = true
