@@ -24,7 +24,7 @@ type Conn struct {
 	spaces [recovery.NumSpaces]space
 	keys   appKeys
 	det    *recovery.Detector
-	path   path
+	path   *path // the one in use
 
 	ids        connIDs
 	odcid      ConnID // the client's first destination ID
@@ -141,7 +141,7 @@ func newConn(now Time, cfg *Config, client bool, local netip.Addr, remote netip.
 		return nil, fmt.Errorf("no QUIC version configured")
 	}
 	c := &Conn{cfg: cfg, log: cfg.Log, client: client, epoch: now.Add(-1)}
-	c.path = path{local: local, remote: remote}
+	c.path = &path{local: local, remote: remote}
 	c.path.rec = recovery.NewPath(recovery.PathConfig{
 		Congestion: cfg.Congestion(wire.MinInitialDatagram),
 		NoECN:      cfg.NoECN,
