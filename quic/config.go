@@ -30,18 +30,8 @@ type Config struct {
 	// KeepAlivePeriod sends a PING after that much silence. 0 = never.
 	KeepAlivePeriod time.Duration
 
-	// Receive windows in bytes: the first and the largest. They grow while they
-	// hold the peer back. 0 = 512 KiB, 6 MiB, 768 KiB, 15 MiB.
-	InitialStreamWindow, MaxStreamWindow uint64
-	InitialConnWindow, MaxConnWindow     uint64
-	// SendBuffer is how many bytes a stream takes before they are acknowledged;
-	// it grows with the congestion window. 0 = 256 KiB.
-	SendBuffer uint64
-
-	// MaxIncomingStreams is how many bidirectional streams the peer may have open
-	// at once, MaxIncomingUniStreams the same for unidirectional ones. 0 = 100,
-	// negative = none.
-	MaxIncomingStreams, MaxIncomingUniStreams int64
+	// Limits bounds what a connection takes of this host's memory.
+	Limits Limits
 
 	// Congestion names the congestion controller: "cubic" or "newreno". "" = cubic.
 	Congestion string
@@ -60,20 +50,9 @@ type Config struct {
 const (
 	defaultHandshakeTimeout = 10 * time.Second
 	defaultIdleTimeout      = 30 * time.Second
-	defaultStreamWindow     = 512 << 10
-	defaultMaxStreamWindow  = 6 << 20
-	defaultConnWindow       = 768 << 10
-	defaultMaxConnWindow    = 15 << 20
-	defaultSendBuffer       = 256 << 10
-	defaultStreams          = 100
 	defaultMaxDatagram      = 16000
 	defaultCongestion       = "cubic"
 )
-
-// maxWindow bounds what Config's windows may be, in bytes: so far below 2^62
-// that limits, which are windows added to positions, stay variable-length
-// integers (RFC 9000 §16).
-const maxWindow = 1 << 60
 
 // Validate reports all fields that cannot be used, in one error. A nil Config
 // is valid.
@@ -93,18 +72,7 @@ func (c *Config) Validate() error {
 	if _, err := recovery.New(c.congestion(), wire.MinInitialDatagram); err != nil {
 		check(false, "Congestion: %v", err)
 	}
-	for _, w := range []struct {
-		name       string
-		first, max uint64
-	}{
-		{"StreamWindow", c.InitialStreamWindow, c.MaxStreamWindow},
-		{"ConnWindow", c.InitialConnWindow, c.MaxConnWindow},
-	} {
-		check(max(w.first, w.max) <= maxWindow, "Initial%s, Max%[1]s: got %d, %d, want at most 2^60 bytes", w.name, w.first, w.max)
-		check(w.max == 0 || w.first <= w.max, "Initial%s: got %d, want at most Max%[1]s, which is %d", w.name, w.first, w.max)
-	}
-	check(c.MaxIncomingStreams <= wire.MaxStreams, "MaxIncomingStreams: got %d, want at most 2^60", c.MaxIncomingStreams)
-	check(c.MaxIncomingUniStreams <= wire.MaxStreams, "MaxIncomingUniStreams: got %d, want at most 2^60", c.MaxIncomingUniStreams)
+	c.Limits.validate(check)
 	check(c.MaxDatagramSize <= 0 || c.MaxDatagramSize >= wire.MinInitialDatagram,
 		"MaxDatagramSize: got %d, want at least %d bytes (RFC 9000 §14), or negative for that", c.MaxDatagramSize, wire.MinInitialDatagram)
 	if len(wrong) == 0 {
@@ -146,25 +114,6 @@ func orDefault[T int | int64 | time.Duration](v, def T) T {
 		return def
 	case v < 0:
 		return 0
-	}
-	return v
-}
-
-// windows applies defaults to a first and a largest window, such that the
-// default of one never contradicts what was set for the other.
-func windows(first, most, defFirst, defMost uint64) (uint64, uint64) {
-	if most == 0 {
-		most = max(defMost, first)
-	}
-	if first == 0 {
-		first = min(defFirst, most)
-	}
-	return first, most
-}
-
-func orDefaultU(v, def uint64) uint64 {
-	if v == 0 {
-		return def
 	}
 	return v
 }

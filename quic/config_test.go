@@ -9,15 +9,18 @@ import (
 func TestValidateNamesEveryWrongField(t *testing.T) {
 	c := &Config{
 		Versions: []Version{Version1, 2}, Congestion: "vegas",
-		InitialStreamWindow: 2 << 20, MaxStreamWindow: 1 << 20, MaxConnWindow: 1 << 61,
-		MaxIncomingStreams: 1<<60 + 1, MaxIncomingUniStreams: 1<<60 + 1, MaxDatagramSize: 1199,
+		MaxDatagramSize: 1199,
+		Limits: Limits{
+			InitialStreamReceiveWindow: 2 << 20, MaxStreamReceiveWindow: 1 << 20, MaxConnectionReceiveWindow: 1 << 61,
+			SendBuffer: 2, MaxSendBuffer: 1, MaxIncomingStreams: 1<<60 + 1, MaxIncomingUniStreams: 1<<60 + 1,
+		},
 	}
 	err := c.Validate()
 	if err == nil {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
-		"Versions:", "vegas", "cubic", "newreno", "InitialStreamWindow: got 2097152", "MaxConnWindow: got 0, 2305843009213693952",
+		"Versions:", "vegas", "cubic", "newreno", "InitialStreamReceiveWindow: got 2097152", "MaxConnectionReceiveWindow: got 2305843009213693952", "SendBuffer: got 2",
 		"MaxIncomingStreams:", "MaxIncomingUniStreams:", "MaxDatagramSize: got 1199",
 	} {
 		if !strings.Contains(err.Error(), want) {
@@ -31,8 +34,8 @@ func TestValidateNamesEveryWrongField(t *testing.T) {
 
 func TestValidateTakesWhatIsRight(t *testing.T) {
 	for _, c := range []*Config{
-		nil, {}, {Congestion: "newreno"}, {Versions: []Version{0x1a2a3a4a, Version1}}, {InitialStreamWindow: 100 << 20},
-		{MaxStreamWindow: 1000}, {MaxDatagramSize: -1}, {MaxIdleTimeout: -1, HandshakeTimeout: -1, MaxIncomingStreams: -1},
+		nil, {}, {Congestion: "newreno"}, {Versions: []Version{0x1a2a3a4a, Version1}}, {Limits: Limits{InitialStreamReceiveWindow: 100 << 20}},
+		{Limits: Limits{MaxStreamReceiveWindow: 1000}}, {MaxDatagramSize: -1}, {MaxIdleTimeout: -1, HandshakeTimeout: -1, Limits: Limits{MaxIncomingStreams: -1, Backlog: -1}},
 	} {
 		if err := c.Validate(); err != nil {
 			t.Errorf("%+v: got %v, want no error", c, err)

@@ -32,8 +32,6 @@ type Conn struct {
 	handshaking atomic.Bool // datagrams go to inbox
 	inbox       inbox
 
-	ctx         context.Context
-	cancel      context.CancelCauseFunc
 	established chan struct{}
 
 	mu       sync.Mutex // guards core and all below; no system call, wait or callback under it
@@ -48,11 +46,13 @@ type Conn struct {
 	accepted [2]queue[*Stream] // streams of the peer; index 1 = unidirectional
 	change   [2]sync.Cond      // accepted changed, or the peer allows more streams
 	closeErr error
+
+	ctx    context.Context // nil = never asked for
+	cancel context.CancelCauseFunc
 }
 
 func newConn(t *Transport, l *Listener, remote netip.AddrPort) *Conn {
 	c := &Conn{t: t, listener: l, remote: remote, established: make(chan struct{})}
-	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.change[0].L, c.change[1].L = &c.mu, &c.mu
 	c.handshaking.Store(true)
 	return c
@@ -95,16 +95,12 @@ func (c *Conn) coreConfig(now time.Time, tlsConfig *tls.Config, conf *Config, od
 		IdleTimeout:      orDefault(conf.MaxIdleTimeout, defaultIdleTimeout),
 		HandshakeTimeout: orDefault(conf.HandshakeTimeout, defaultHandshakeTimeout),
 		KeepAlive:        max(conf.KeepAlivePeriod, 0),
-		SendBuffer:       orDefaultU(conf.SendBuffer, defaultSendBuffer),
-		MaxStreamsBidi:   uint64(orDefault(conf.MaxIncomingStreams, defaultStreams)),
-		MaxStreamsUni:    uint64(orDefault(conf.MaxIncomingUniStreams, defaultStreams)),
 		Congestion:       conf.newCongestion,
 		MaxMTU:           orDefault(conf.MaxDatagramSize, defaultMaxDatagram),
 		NoECN:            conf.DisableECN,
 		ResetKey:         &c.t.reset,
 	}
-	cfg.StreamWindow, cfg.MaxStreamWindow = windows(conf.InitialStreamWindow, conf.MaxStreamWindow, defaultStreamWindow, defaultMaxStreamWindow)
-	cfg.ConnWindow, cfg.MaxConnWindow = windows(conf.InitialConnWindow, conf.MaxConnWindow, defaultConnWindow, defaultMaxConnWindow)
+	conf.Limits.apply(cfg)
 	c.qlog = openQLog(c.t, conf, c.listener == nil, odcid, now)
 	cfg.Log = c.qlog.log()
 	return cfg
@@ -235,9 +231,9 @@ func (c *Conn) drainEvents() {
 		}
 		switch e.Kind {
 		case core.EventReadable:
-			c.wrap(e.Stream).readable.Broadcast()
+			c.wrap(e.Stream).in.tell(c.core.ReadErr(e.Stream))
 		case core.EventWritable:
-			c.wrap(e.Stream).writable.Broadcast()
+			c.wrap(e.Stream).out.tell(c.core.WriteErr(e.Stream))
 		case core.EventOpened:
 			uni := !e.Stream.CanSend()
 			c.accepted[kind(uni)].push(c.wrap(e.Stream))
@@ -282,7 +278,9 @@ func (c *Conn) handleEstablished() {
 
 func (c *Conn) handleClosed(err error) {
 	c.closeErr = publicError(err)
-	c.cancel(c.closeErr)
+	if c.cancel != nil {
+		c.cancel(c.closeErr)
+	}
 	c.noLongerHalfOpen()
 	c.change[0].Broadcast()
 	c.change[1].Broadcast()
@@ -318,7 +316,7 @@ func (c *Conn) abandon(err error) {
 // lost. It never fails, and does nothing on a connection that has ended. Codes
 // above 2^62-1 count as that; of the reason 256 bytes are sent. When it returns,
 // the peer was told, once; it may have to be told again.
-func (c *Conn) CloseWithError(code uint64, reason string) error {
+func (c *Conn) CloseWithError(code ApplicationErrorCode, reason string) error {
 	c.mu.Lock()
 	now := time.Now()
 	c.core.Close(now, min(code, wire.MaxVarint), reason)
@@ -327,8 +325,24 @@ func (c *Conn) CloseWithError(code uint64, reason string) error {
 	return nil
 }
 
-// Context is done when the connection has ended; its cause is the reason.
-func (c *Conn) Context() context.Context { return c.ctx }
+// Context returns a context that is done when the connection has ended; its
+// cause is the reason.
+func (c *Conn) Context() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.contextLocked()
+}
+
+// contextLocked makes the context when it is first asked for.
+func (c *Conn) contextLocked() context.Context {
+	if c.ctx == nil {
+		c.ctx, c.cancel = context.WithCancelCause(context.Background())
+		if c.closeErr != nil {
+			c.cancel(c.closeErr)
+		}
+	}
+	return c.ctx
+}
 
 // LocalAddr returns the address of the socket.
 func (c *Conn) LocalAddr() net.Addr { return c.t.LocalAddr() }

@@ -204,7 +204,7 @@ func TestNegativeTimeoutsNeverEnd(t *testing.T) {
 
 func TestCloseReachesEveryCall(t *testing.T) {
 	inWorld(t, calm, func(w *world) {
-		c, s := w.pair(nil, &quic.Config{MaxIncomingStreams: 1, MaxIncomingUniStreams: -1})
+		c, s := w.pair(nil, &quic.Config{Limits: quic.Limits{MaxIncomingStreams: 1, MaxIncomingUniStreams: -1}})
 		cs, _ := w.streams(c, s)
 		ctx := context.Background()
 		calls := map[string]func() error{

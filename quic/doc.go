@@ -8,12 +8,14 @@
 //	stream, err := conn.AcceptStream(ctx)
 //
 // A Conn has streams: bidirectional ones, of which each side may read and
-// write, and unidirectional ones. A Stream is a net.Conn: Read and Write block,
-// deadlines bound them, Close ends both directions. NetListener brings the
-// streams of all connections to a server that was written for TCP.
+// write, and unidirectional ones, a SendStream here and a ReceiveStream there. A
+// Stream is both, and a net.Conn: Read and Write block, deadlines and contexts
+// bound them, Close ends both directions. NetListener brings the streams of all
+// connections to a server that was written for TCP. Limits in a Config bounds
+// the memory of it all.
 //
 // All methods are safe for concurrent use, except that one goroutine at a time
-// may read a Stream and one may write it. A connection keeps no goroutine:
+// may read a stream and one may write it. A connection keeps no goroutine:
 // whoever brings work, the socket's reader, a timer or the application, runs
 // the connection to completion under its lock.
 //

@@ -42,7 +42,7 @@ func (e *TransportError) Unwrap() []error {
 // CloseWithError. It is net.ErrClosed.
 type ApplicationError struct {
 	Remote bool // the peer closed
-	Code   uint64
+	Code   ApplicationErrorCode
 	Reason string
 }
 
@@ -67,9 +67,9 @@ func closeText(remote bool, code, reason string) string {
 // A StreamError says that one direction of a stream was given up: by a reset,
 // or by a request to stop sending. If this side did it, it is net.ErrClosed.
 type StreamError struct {
-	StreamID uint64
-	Code     uint64 // application error code
-	Remote   bool   // the peer did it
+	StreamID StreamID
+	Code     StreamErrorCode
+	Remote   bool // the peer did it
 }
 
 func (e *StreamError) Error() string {

@@ -23,7 +23,7 @@ func TestFullBacklogRefuses(t *testing.T) {
 	dead := newConn(l.t, l, l.t.sock.LocalAddr())
 	dead.core = new(core.Conn) // never established; it only takes a place
 	l.mu.Lock()
-	for range maxBacklog {
+	for range defaultBacklog {
 		l.backlog.push(dead)
 	}
 	l.mu.Unlock()
@@ -38,8 +38,8 @@ func TestFullBacklogRefuses(t *testing.T) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if n := l.backlog.len(); n != maxBacklog {
-		t.Errorf("backlog: got %d, want %d", n, maxBacklog)
+	if n := l.backlog.len(); n != defaultBacklog {
+		t.Errorf("backlog: got %d, want %d", n, defaultBacklog)
 	}
 	l.backlog = queue[*Conn]{} // for Close
 }

@@ -8,10 +8,6 @@ import (
 	"time"
 )
 
-// maxBacklog bounds the connections that are established and not accepted;
-// beyond it they are refused.
-const maxBacklog = 1024
-
 // Why a connection is refused.
 const (
 	refusedFull   = "backlog is full"
@@ -23,6 +19,7 @@ type Listener struct {
 	t    *Transport
 	tls  *tls.Config
 	conf *Config
+	most int  // connections in backlog
 	owns bool // the Transport closes with it
 
 	mu      sync.Mutex // guards all below; a leaf
@@ -33,7 +30,9 @@ type Listener struct {
 }
 
 func newListener(t *Transport, tlsConfig *tls.Config, conf *Config) *Listener {
-	return &Listener{t: t, tls: tlsConfig, conf: conf, ready: make(chan struct{}, 1), failed: make(chan struct{})}
+	l := &Listener{t: t, tls: tlsConfig, conf: conf, ready: make(chan struct{}, 1), failed: make(chan struct{})}
+	l.most = conf.limits().backlog()
+	return l
 }
 
 // Accept waits for the next connection whose handshake is complete. It may
@@ -48,7 +47,7 @@ func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
 		case <-l.ready:
 		case <-l.failed:
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return nil, ctxErr(ctx)
 		}
 	}
 }
@@ -80,7 +79,7 @@ func (l *Listener) put(c *Conn) {
 	switch {
 	case l.err != nil:
 		why = refusedClosed
-	case l.backlog.len() >= maxBacklog:
+	case l.backlog.len() >= l.most:
 		why = refusedFull
 	default:
 		l.backlog.push(c)

@@ -11,7 +11,7 @@ import (
 // net.Conn, so a server written for TCP runs on it as it is. Closing it closes l;
 // streams that were accepted go on if l's connections do.
 //
-// Streams wait in their connections: at most Config.MaxIncomingStreams of each.
+// Streams wait in their connections: at most Limits.MaxIncomingStreams of each.
 func NetListener(l *Listener) net.Listener {
 	n := &netListener{l: l, streams: make(chan *Stream)}
 	n.ctx, n.cancel = context.WithCancel(context.Background())

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-
-	"github.com/seed51309289/quiver/internal/core"
 )
 
 // ErrStreamLimit says that the peer does not allow another stream now.
@@ -18,24 +16,13 @@ func kind(uni bool) int {
 	return 0
 }
 
-// wrap returns the Stream of a core's stream, made when it is first met. The
-// caller holds c.mu.
-func (c *Conn) wrap(s *core.Stream) *Stream {
-	if w, ok := s.User.(*Stream); ok {
-		return w
-	}
-	w := &Stream{c: c, s: s}
-	w.readable.L, w.writable.L = &c.mu, &c.mu
-	s.User = w
-	return w
-}
-
-// OpenStream opens a bidirectional stream, or returns ErrStreamLimit. The peer
-// learns of it with its first bytes.
+// OpenStream opens a bidirectional stream. It never waits: while the peer does
+// not allow another one, the error is ErrStreamLimit (RFC 9000 §4.6). The peer
+// learns of the stream with its first bytes.
 func (c *Conn) OpenStream() (*Stream, error) { return c.open(false) }
 
-// OpenUniStream opens a stream on which only we send, or returns ErrStreamLimit.
-func (c *Conn) OpenUniStream() (*Stream, error) { return c.open(true) }
+// OpenUniStream is OpenStream for a stream on which only this side sends.
+func (c *Conn) OpenUniStream() (*SendStream, error) { return sending(c.open(true)) }
 
 func (c *Conn) open(uni bool) (*Stream, error) {
 	c.mu.Lock()
@@ -55,12 +42,15 @@ func (c *Conn) openLocked(uni bool) (*Stream, error) {
 }
 
 // OpenStreamSync opens a bidirectional stream, and waits while the peer does
-// not allow one.
+// not allow one. When ctx is done first, the error is ctx's; when the connection
+// has ended, the reason.
 func (c *Conn) OpenStreamSync(ctx context.Context) (*Stream, error) { return c.openSync(ctx, false) }
 
-// OpenUniStreamSync opens a stream on which only we send, and waits while the
-// peer does not allow one.
-func (c *Conn) OpenUniStreamSync(ctx context.Context) (*Stream, error) { return c.openSync(ctx, true) }
+// OpenUniStreamSync is OpenStreamSync for a stream on which only this side
+// sends.
+func (c *Conn) OpenUniStreamSync(ctx context.Context) (*SendStream, error) {
+	return sending(c.openSync(ctx, true))
+}
 
 func (c *Conn) openSync(ctx context.Context, uni bool) (s *Stream, err error) {
 	err = c.await(ctx, &c.change[kind(uni)], func() bool {
@@ -70,11 +60,26 @@ func (c *Conn) openSync(ctx context.Context, uni bool) (s *Stream, err error) {
 	return s, err
 }
 
-// AcceptStream waits for the next bidirectional stream of the peer.
+func sending(s *Stream, err error) (*SendStream, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &s.SendStream, nil
+}
+
+// AcceptStream waits for the next bidirectional stream of the peer. When ctx is
+// done first, the error is ctx's; when the connection has ended, and all its
+// streams are accepted, the reason.
 func (c *Conn) AcceptStream(ctx context.Context) (*Stream, error) { return c.accept(ctx, false) }
 
-// AcceptUniStream waits for the next unidirectional stream of the peer.
-func (c *Conn) AcceptUniStream(ctx context.Context) (*Stream, error) { return c.accept(ctx, true) }
+// AcceptUniStream is AcceptStream for a stream on which only the peer sends.
+func (c *Conn) AcceptUniStream(ctx context.Context) (*ReceiveStream, error) {
+	s, err := c.accept(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	return &s.ReceiveStream, nil
+}
 
 func (c *Conn) accept(ctx context.Context, uni bool) (s *Stream, err error) {
 	queue := &c.accepted[kind(uni)]
@@ -111,7 +116,7 @@ func (c *Conn) await(ctx context.Context, cond *sync.Cond, done func() bool, res
 	defer c.mu.Unlock()
 	for !done() {
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return ctxErr(ctx)
 		}
 		cond.Wait()
 	}

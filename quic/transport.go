@@ -115,7 +115,7 @@ func (t *Transport) Dial(ctx context.Context, addr net.Addr, tlsConfig *tls.Conf
 		return nil, err
 	}
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("quic: dial %v: %w", addr, context.Cause(ctx))
+		return nil, fmt.Errorf("quic: dial %v: %w", addr, ctxErr(ctx))
 	}
 	if err := t.init(); err != nil {
 		return nil, err
@@ -137,11 +137,11 @@ func (t *Transport) Dial(ctx context.Context, addr net.Addr, tlsConfig *tls.Conf
 	select {
 	case <-c.established:
 		return c, nil
-	case <-c.ctx.Done():
-		return nil, context.Cause(c.ctx)
+	case <-c.Context().Done():
+		return nil, context.Cause(c.Context())
 	case <-ctx.Done():
 		c.CloseWithError(0, "")
-		return nil, fmt.Errorf("quic: dial %v: %w", addr, context.Cause(ctx))
+		return nil, fmt.Errorf("quic: dial %v: %w", addr, ctxErr(ctx))
 	}
 }
 
@@ -281,8 +281,15 @@ func DialAddr(ctx context.Context, addr string, tlsConfig *tls.Config, conf *Con
 		tlsConfig = tlsConfig.Clone()
 		tlsConfig.ServerName = host
 	}
+	return Dial(ctx, sock, remote, tlsConfig, conf)
+}
+
+// Dial connects to a server as Transport.Dial does, over a socket that the
+// connection has for itself and that closes with it, also when Dial fails. For
+// more than one connection on a socket use a Transport.
+func Dial(ctx context.Context, sock net.PacketConn, addr net.Addr, tlsConfig *tls.Config, conf *Config) (*Conn, error) {
 	t := &Transport{Conn: sock, single: true}
-	c, err := t.Dial(ctx, remote, tlsConfig, conf)
+	c, err := t.Dial(ctx, addr, tlsConfig, conf)
 	if err != nil {
 		t.Close()
 		return nil, err
@@ -320,10 +327,17 @@ func ListenAddr(addr string, tlsConfig *tls.Config, conf *Config) (*Listener, er
 	if err != nil {
 		return nil, fmt.Errorf("quic: listen %s: %w", addr, err)
 	}
+	return Listen(sock, tlsConfig, conf)
+}
+
+// Listen accepts connections as Transport.Listen does, over a socket that the
+// Listener has for itself and that closes with it, also when Listen fails. To
+// dial from the same socket, too, use a Transport.
+func Listen(sock net.PacketConn, tlsConfig *tls.Config, conf *Config) (*Listener, error) {
 	t := &Transport{Conn: sock}
 	l, err := t.Listen(tlsConfig, conf)
 	if err != nil {
-		sock.Close()
+		t.Close()
 		return nil, err
 	}
 	l.owns = true

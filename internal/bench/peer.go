@@ -25,9 +25,12 @@ const (
 // bounds path MTU discovery, in bytes; 0 leaves it as it is.
 func config(datagram int) *quic.Config {
 	return &quic.Config{
-		InitialStreamWindow: 6 << 20, MaxStreamWindow: 6 << 20,
-		InitialConnWindow: 15 << 20, MaxConnWindow: 15 << 20,
-		MaxIncomingStreams: MaxStreams, MaxDatagramSize: datagram,
+		Limits: quic.Limits{
+			InitialStreamReceiveWindow: 6 << 20, MaxStreamReceiveWindow: 6 << 20,
+			InitialConnectionReceiveWindow: 15 << 20, MaxConnectionReceiveWindow: 15 << 20,
+			MaxIncomingStreams: MaxStreams,
+		},
+		MaxDatagramSize: datagram,
 	}
 }
 
@@ -132,7 +135,7 @@ func fetchStream(ctx context.Context, c *quic.Conn, want uint64) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("stream %d: %d of %d bytes: %w", s.ID(), got, want, err)
+			return fmt.Errorf("stream %d: %d of %d bytes: %w", s.StreamID(), got, want, err)
 		}
 	}
 }

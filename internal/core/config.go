@@ -25,7 +25,7 @@ type Config struct {
 
 	StreamWindow, MaxStreamWindow uint64 // bytes: first receive window of a stream, and how far it grows
 	ConnWindow, MaxConnWindow     uint64 // bytes: the same for the connection
-	SendBuffer                    uint64 // bytes that a stream takes before the peer has acknowledged them
+	SendBuffer, MaxSendBuffer     uint64 // bytes that a stream takes before the peer has acknowledged them, and how far they grow
 	MaxStreamsBidi, MaxStreamsUni uint64 // streams that the peer may have open
 
 	Congestion func(mss int) hook.Congestion

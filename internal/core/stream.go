@@ -132,13 +132,8 @@ func (c *Conn) finishRead(s *Stream) {
 // error is a *StreamError.
 func (c *Conn) Write(s *Stream, p []byte) (n int, err error) {
 	w := &s.send
-	switch {
-	case w.stopped != nil:
-		return 0, w.stopped
-	case c.closing.err != nil:
-		return 0, c.closing.err
-	case w.fin:
-		return 0, ErrFinished
+	if err := c.WriteErr(s); err != nil {
+		return 0, err
 	}
 	room := c.sendRoom(s)
 	n = len(p)
@@ -150,6 +145,33 @@ func (c *Conn) Write(s *Stream, p []byte) (n int, err error) {
 		c.queueSend(s)
 	}
 	return n, nil
+}
+
+// WriteErr returns why Write takes no more, or nil.
+func (c *Conn) WriteErr(s *Stream) error {
+	switch w := &s.send; {
+	case w.stopped != nil:
+		return w.stopped
+	case c.closing.err != nil:
+		return c.closing.err
+	case w.fin:
+		return ErrFinished
+	}
+	return nil
+}
+
+// ReadErr returns why Read has no more to give, ever, or nil. What arrived
+// before the connection ended can still be read.
+func (c *Conn) ReadErr(s *Stream) error {
+	switch r := &s.recv; {
+	case r.stop:
+		return &StreamError{Stream: s.id, Code: r.stopCode}
+	case r.reset != nil:
+		return r.reset
+	case r.delivered:
+		return io.EOF
+	}
+	return c.closing.err
 }
 
 // ErrFinished says that a stream was written to after CloseWrite.
@@ -167,11 +189,8 @@ func (c *Conn) sendRoom(s *Stream) uint64 {
 // one ready to follow, so that the application never has to be faster than a
 // round trip.
 func (c *Conn) sendBufferLimit() uint64 {
-	return max(c.cfg.SendBuffer, min(2*uint64(c.path.rec.Congestion().Window()), maxSendBuffer))
+	return max(c.cfg.SendBuffer, min(2*uint64(c.path.rec.Congestion().Window()), c.cfg.MaxSendBuffer))
 }
-
-// maxSendBuffer bounds what one stream keeps for retransmission, in bytes.
-const maxSendBuffer = 8 << 20
 
 // CloseWrite ends the stream after what was written.
 func (c *Conn) CloseWrite(s *Stream) {

@@ -51,7 +51,7 @@ func newOpsRun(t *testing.T) *opsRun {
 		Config: func(_ netsim.Side, cfg *core.Config) {
 			cfg.StreamWindow, cfg.MaxStreamWindow = 4000, 20_000
 			cfg.ConnWindow, cfg.MaxConnWindow = 6000, 30_000
-			cfg.SendBuffer = 8000
+			cfg.SendBuffer, cfg.MaxSendBuffer = 8000, 100_000
 			cfg.MaxStreamsBidi, cfg.MaxStreamsUni = 4, 4
 			cfg.IdleTimeout = time.Hour
 		},

@@ -146,7 +146,7 @@ func defaultConfig(seed uint64, side netsim.Side) core.Config {
 		HandshakeTimeout: 120 * time.Second,
 		StreamWindow:     256 << 10, MaxStreamWindow: 6 << 20,
 		ConnWindow: 512 << 10, MaxConnWindow: 15 << 20,
-		SendBuffer:     256 << 10,
+		SendBuffer: 256 << 10, MaxSendBuffer: 8 << 20,
 		MaxStreamsBidi: 100, MaxStreamsUni: 100,
 		Congestion: congestion("cubic"),
 		MaxMTU:     1452,

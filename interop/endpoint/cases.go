@@ -27,12 +27,14 @@ type testCase struct {
 // patient are timeouts for networks that lose a third of all packets.
 var patient = quic.Config{HandshakeTimeout: 60 * time.Second, MaxIdleTimeout: 60 * time.Second}
 
+// narrow has small windows, so that a file of a megabyte needs them to grow.
+var narrow = quic.Limits{InitialStreamReceiveWindow: 64 << 10, InitialConnectionReceiveWindow: 96 << 10}
+
 // cases are the test cases that we support; roles have their own.
 var cases = map[string]map[string]testCase{
 	"client": {
-		"handshake": {conf: patient},
-		// Small windows, so that a file of a megabyte needs them to grow.
-		"transfer":           {conf: quic.Config{InitialStreamWindow: 64 << 10, InitialConnWindow: 96 << 10, MaxIdleTimeout: 60 * time.Second}},
+		"handshake":          {conf: patient},
+		"transfer":           {conf: quic.Config{Limits: narrow, MaxIdleTimeout: 60 * time.Second}},
 		"chacha20":           {ciphers: []uint16{tls.TLS_CHACHA20_POLY1305_SHA256}},
 		"retry":              {},
 		"multiconnect":       {conf: patient, connPerURL: true},

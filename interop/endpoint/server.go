@@ -82,7 +82,7 @@ func (s *Server) serveConn(ctx context.Context, c *quic.Conn, root *os.Root) {
 		streams.Go(func() {
 			path, n, err := serveStream(stream, root)
 			if err != nil {
-				s.Log.Warn("request", "client", c.RemoteAddr(), "stream", stream.ID(), "error", err)
+				s.Log.Warn("request", "client", c.RemoteAddr(), "stream", stream.StreamID(), "error", err)
 				return
 			}
 			s.Log.Debug("served", "client", c.RemoteAddr(), "file", path, "bytes", n)
