@@ -54,6 +54,9 @@ func (c *Conn) handleFrames(now hook.Instant, id recovery.SpaceID, payload, dcid
 		if !mayCome(f.Type, id) {
 			return eliciting, violation(ProtocolViolation, f.Type, "%v in an %v packet", f.Type, id)
 		}
+		if err := c.agreed(f.Type); err != nil {
+			return eliciting, err
+		}
 		eliciting = eliciting || f.Type.AckEliciting()
 		if err := c.handleFrame(now, id, &f, dcid); err != nil {
 			return eliciting, err
@@ -69,9 +72,22 @@ func (c *Conn) handleFrames(now hook.Instant, id recovery.SpaceID, payload, dcid
 // frameError names the mistake; both kinds are FRAME_ENCODING_ERROR (RFC 9000 §12.4).
 func frameError(f *wire.Frame, err error) error {
 	if errors.Is(err, wire.ErrFrameType) {
-		return violation(FrameEncodingError, f.Type, "unknown frame type %#x", uint64(f.Type))
+		return unknownFrame(f.Type)
 	}
 	return violation(FrameEncodingError, f.Type, "malformed %v", f.Type)
+}
+
+func unknownFrame(t wire.FrameType) error {
+	return violation(FrameEncodingError, t, "unknown frame type %#x", uint64(t))
+}
+
+// agreed refuses the frames of extensions that we did not announce.
+func (c *Conn) agreed(t wire.FrameType) error {
+	switch t {
+	case wire.FrameImmediateAck, wire.FrameAckFrequency, wire.FrameResetStreamAt, wire.FrameDatagram, wire.FrameDatagramLength:
+		return unknownFrame(t)
+	}
+	return nil
 }
 
 func (c *Conn) handleFrame(now hook.Instant, id recovery.SpaceID, f *wire.Frame, dcid []byte) error {

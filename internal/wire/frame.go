@@ -35,6 +35,13 @@ const (
 	FrameConnectionClose    FrameType = 0x1c
 	FrameApplicationClose   FrameType = 0x1d
 	FrameHandshakeDone      FrameType = 0x1e
+
+	// Frames of extensions, which both sides must have agreed on.
+	FrameImmediateAck   FrameType = 0x1f // draft-ietf-quic-ack-frequency §5
+	FrameResetStreamAt  FrameType = 0x24 // draft-ietf-quic-reliable-stream-reset §4
+	FrameDatagram       FrameType = 0x30 // RFC 9221 §4: to the end of the packet
+	FrameDatagramLength FrameType = 0x31 // RFC 9221 §4: with a length
+	FrameAckFrequency   FrameType = 0xaf // draft-ietf-quic-ack-frequency §4
 )
 
 // Frame is one decoded frame of any type: a union, so that a packet is walked
@@ -45,24 +52,30 @@ type Frame struct {
 
 	StreamID uint64
 	Offset   uint64 // STREAM, CRYPTO
-	Data     []byte // STREAM, CRYPTO; the token of NEW_TOKEN; the reason phrase of a close
+	Data     []byte // STREAM, CRYPTO, DATAGRAM; the token of NEW_TOKEN; the reason phrase of a close
 	Fin      bool   // STREAM
 
 	// Limit is the maximum of MAX_DATA, MAX_STREAM_DATA, MAX_STREAMS and of
 	// their BLOCKED counterparts.
 	Limit uint64
 
-	Code      uint64    // RESET_STREAM, STOP_SENDING, CONNECTION_CLOSE
-	FinalSize uint64    // RESET_STREAM
+	Code      uint64    // RESET_STREAM, RESET_STREAM_AT, STOP_SENDING, CONNECTION_CLOSE
+	FinalSize uint64    // RESET_STREAM, RESET_STREAM_AT
+	Reliable  uint64    // RESET_STREAM_AT: bytes that are delivered all the same
 	Culprit   FrameType // CONNECTION_CLOSE: the frame that caused it
 
 	Ack Ack // ACK
 
-	Sequence      uint64 // NEW_CONNECTION_ID, RETIRE_CONNECTION_ID
+	Sequence      uint64 // NEW_CONNECTION_ID, RETIRE_CONNECTION_ID, ACK_FREQUENCY
 	RetirePriorTo uint64
 	ConnID        []byte
 	ResetToken    [16]byte
 	Path          [8]byte // PATH_CHALLENGE, PATH_RESPONSE
+
+	// ACK_FREQUENCY: Threshold is how many ack-eliciting packets may wait for
+	// an acknowledgment, MaxDelay how long, in microseconds, and Reordering
+	// after how much reordering none may wait; 0 = reordering does not matter.
+	Threshold, MaxDelay, Reordering uint64
 }
 
 // Ack is the content of an ACK frame (RFC 9000 §19.3).
@@ -80,6 +93,9 @@ type Ack struct {
 
 // IsStream reports whether t is one of the eight STREAM types.
 func (t FrameType) IsStream() bool { return t&^7 == FrameStream }
+
+// IsDatagram reports whether t is one of the two DATAGRAM types.
+func (t FrameType) IsDatagram() bool { return t&^1 == FrameDatagram }
 
 // AckEliciting reports whether a packet with a frame of type t must be
 // acknowledged (RFC 9002 §2).
@@ -106,12 +122,21 @@ var frameNames = [...]string{
 	"MAX_DATA", "MAX_STREAM_DATA", "MAX_STREAMS", "MAX_STREAMS", "DATA_BLOCKED", "STREAM_DATA_BLOCKED",
 	"STREAMS_BLOCKED", "STREAMS_BLOCKED", "NEW_CONNECTION_ID", "RETIRE_CONNECTION_ID",
 	"PATH_CHALLENGE", "PATH_RESPONSE", "CONNECTION_CLOSE", "CONNECTION_CLOSE", "HANDSHAKE_DONE",
+	"IMMEDIATE_ACK",
 }
 
-// String returns the name of RFC 9000 §19, or the number.
+// String returns the name that the type has in its specification, or the number.
 func (t FrameType) String() string {
 	if t < FrameType(len(frameNames)) {
 		return frameNames[t]
+	}
+	switch t {
+	case FrameResetStreamAt:
+		return "RESET_STREAM_AT"
+	case FrameDatagram, FrameDatagramLength:
+		return "DATAGRAM"
+	case FrameAckFrequency:
+		return "ACK_FREQUENCY"
 	}
 	return fmt.Sprintf("frame %#x", uint64(t))
 }
@@ -186,7 +211,7 @@ func nextStream(b []byte, n int, f *Frame) (int, error) {
 
 func (f *Frame) body(r *reader) error {
 	switch f.Type {
-	case FramePing, FrameHandshakeDone:
+	case FramePing, FrameHandshakeDone, FrameImmediateAck:
 	case FrameAck, FrameAckECN:
 		return f.Ack.parse(r, f.Type == FrameAckECN)
 	case FrameResetStream:
@@ -228,6 +253,28 @@ func (f *Frame) body(r *reader) error {
 	case FrameApplicationClose:
 		f.Code, f.Culprit = r.varint(), 0
 		f.Data = r.bytes(r.varint())
+	default:
+		return f.extension(r)
+	}
+	return nil
+}
+
+// extension reads the frames of extensions.
+func (f *Frame) extension(r *reader) error {
+	switch f.Type {
+	case FrameDatagram:
+		f.Data, r.b = r.b, nil
+	case FrameDatagramLength:
+		f.Data = r.bytes(r.varint())
+	case FrameResetStreamAt:
+		f.StreamID, f.Code, f.FinalSize, f.Reliable = r.varint(), r.varint(), r.varint(), r.varint()
+		// draft-ietf-quic-reliable-stream-reset §4: more than the stream has
+		// cannot be delivered; a FRAME_ENCODING_ERROR.
+		if f.Reliable > f.FinalSize {
+			return ErrFrame
+		}
+	case FrameAckFrequency:
+		f.Sequence, f.Threshold, f.MaxDelay, f.Reordering = r.varint(), r.varint(), r.varint(), r.varint()
 	default:
 		return ErrFrameType
 	}

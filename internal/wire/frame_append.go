@@ -39,12 +39,22 @@ func AppendCryptoHeader(b []byte, offset uint64, length int) []byte {
 	return AppendVarint2(b, uint64(length))
 }
 
-// AppendFrame appends f, any frame but PADDING, ACK, STREAM and CRYPTO, which
-// have writers of their own.
+// SizeDatagramHeader returns the bytes in front of the length bytes of data of
+// a DATAGRAM frame that has a length.
+func SizeDatagramHeader(length int) int { return 1 + SizeVarint(uint64(length)) }
+
+// AppendDatagram appends a DATAGRAM frame with a length, so that frames may
+// follow (RFC 9221 §4).
+func AppendDatagram(b, data []byte) []byte {
+	return appendBytes(append(b, byte(FrameDatagramLength)), data)
+}
+
+// AppendFrame appends f, any frame but PADDING, ACK, STREAM, CRYPTO and
+// DATAGRAM, which have writers of their own.
 func AppendFrame(b []byte, f *Frame) []byte {
 	b = AppendVarint(b, uint64(f.Type))
 	switch f.Type {
-	case FramePing, FrameHandshakeDone:
+	case FramePing, FrameHandshakeDone, FrameImmediateAck:
 	case FrameResetStream:
 		b = AppendVarint(b, f.StreamID)
 		b = AppendVarint(b, f.Code)
@@ -76,6 +86,16 @@ func AppendFrame(b []byte, f *Frame) []byte {
 	case FrameApplicationClose:
 		b = AppendVarint(b, f.Code)
 		b = appendBytes(b, f.Data)
+	case FrameResetStreamAt:
+		b = AppendVarint(b, f.StreamID)
+		b = AppendVarint(b, f.Code)
+		b = AppendVarint(b, f.FinalSize)
+		b = AppendVarint(b, f.Reliable)
+	case FrameAckFrequency:
+		b = AppendVarint(b, f.Sequence)
+		b = AppendVarint(b, f.Threshold)
+		b = AppendVarint(b, f.MaxDelay)
+		b = AppendVarint(b, f.Reordering)
 	default:
 		panic("BUG: AppendFrame cannot write " + f.Type.String())
 	}

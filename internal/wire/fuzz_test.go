@@ -40,6 +40,8 @@ func rewrite(f *Frame) ([]byte, bool) {
 		return nil, false
 	case f.Type.IsStream():
 		return append(AppendStreamHeader(nil, f.StreamID, f.Offset, len(f.Data), f.Fin), f.Data...), true
+	case f.Type.IsDatagram():
+		return AppendDatagram(nil, f.Data), true
 	case f.Type == FrameCrypto:
 		return append(AppendCryptoHeader(nil, f.Offset, len(f.Data)), f.Data...), true
 	case f.Type == FrameAck:
@@ -55,6 +57,9 @@ func equivalent(a, b *Frame) bool {
 	x, y := *a, *b
 	if x.Type.IsStream() && y.Type.IsStream() {
 		x.Type, y.Type = FrameStream, FrameStream
+	}
+	if x.Type.IsDatagram() && y.Type.IsDatagram() {
+		x.Type, y.Type = FrameDatagram, FrameDatagram
 	}
 	if !same(x.Ack.AppendRanges(nil, 64), y.Ack.AppendRanges(nil, 64)) {
 		return false

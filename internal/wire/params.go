@@ -26,8 +26,12 @@ const (
 	paramActiveConnIDLimit     = 0x0e
 	paramInitialSCID           = 0x0f
 	paramRetrySCID             = 0x10
-	maxParams                  = 64      // limit: distinct parameters that a peer may send
-	maxAckDelay                = 1 << 14 // ms, exclusive, RFC 9000 §18.2
+	paramMaxDatagramFrameSize  = 0x20             // RFC 9221 §3
+	paramResetStreamAt         = 0x1d             // draft-ietf-quic-reliable-stream-reset-10 §3
+	paramResetStreamAtOld      = 0x17f7586d2cb571 // the same up to draft 08
+	paramMinAckDelay           = 0xff04de1b       // draft-ietf-quic-ack-frequency §3
+	maxParams                  = 64               // limit: distinct parameters that a peer may send
+	maxAckDelay                = 1 << 14          // ms, exclusive, RFC 9000 §18.2
 	maxAckDelayExponent        = 20
 	defaultUDPPayload          = 65527
 	defaultMaxAckDelay         = 25 * time.Millisecond
@@ -57,6 +61,15 @@ type Params struct {
 	ActiveConnIDLimit uint64
 	Preferred         *PreferredAddress // server only
 
+	// MaxDatagramFrame is the largest DATAGRAM frame that its sender takes, type
+	// and length included, in bytes (RFC 9221 §3); 0 = none at all.
+	MaxDatagramFrame uint64
+	// ResetStreamAt says that its sender understands RESET_STREAM_AT.
+	ResetStreamAt bool
+	// MinAckDelay is the least delay of acknowledgments that its sender can
+	// keep, whole microseconds; -1 = it does not understand ACK_FREQUENCY.
+	MinAckDelay time.Duration
+
 	// Grease is a reserved parameter to send, 31*N+27 (RFC 9000 §18.1); 0 = none.
 	Grease uint64
 }
@@ -75,6 +88,7 @@ func DefaultParams() Params {
 		AckDelayExponent:  defaultAckDelayExponent,
 		MaxAckDelay:       defaultMaxAckDelay,
 		ActiveConnIDLimit: minActiveConnectionIDLimit,
+		MinAckDelay:       -1,
 	}
 }
 
@@ -117,6 +131,15 @@ func AppendParams(b []byte, p *Params) []byte {
 	}
 	if p.Preferred != nil {
 		bytesParam(paramPreferredAddress, appendPreferred(nil, p.Preferred))
+	}
+	intParam(paramMaxDatagramFrameSize, p.MaxDatagramFrame, 0)
+	if p.ResetStreamAt {
+		// Peers that follow an older draft know the older number only.
+		bytesParam(paramResetStreamAt, nil)
+		bytesParam(paramResetStreamAtOld, nil)
+	}
+	if p.MinAckDelay >= 0 {
+		intParam(paramMinAckDelay, uint64(p.MinAckDelay/time.Microsecond), MaxVarint+1)
 	}
 	if p.Grease != 0 {
 		bytesParam(p.Grease, []byte{0x51})
@@ -175,6 +198,11 @@ func ParseParams(b []byte, fromServer bool) (*Params, error) {
 			return nil, &ParamError{id, reason}
 		}
 	}
+	// draft-ietf-quic-ack-frequency §3: a least delay above the largest is a
+	// TRANSPORT_PARAMETER_ERROR.
+	if p.MinAckDelay > p.MaxAckDelay {
+		return nil, &ParamError{paramMinAckDelay, fmt.Sprintf("is %v, want at most max_ack_delay, which is %v", p.MinAckDelay, p.MaxAckDelay)}
+	}
 	return &p, nil
 }
 
@@ -205,6 +233,11 @@ func (p *Params) set(id uint64, v []byte, fromServer bool) (wrong string) {
 			return fmt.Sprintf("has %d bytes, want none", len(v))
 		}
 		p.DisableMigration = true
+	case paramResetStreamAt, paramResetStreamAtOld:
+		if len(v) != 0 {
+			return fmt.Sprintf("has %d bytes, want none", len(v))
+		}
+		p.ResetStreamAt = true
 	default:
 		return p.setInt(id, v)
 	}
@@ -212,7 +245,7 @@ func (p *Params) set(id uint64, v []byte, fromServer bool) (wrong string) {
 }
 
 func (p *Params) setInt(id uint64, v []byte) (wrong string) {
-	if id == 0 || id > paramRetrySCID {
+	if id == 0 || id > paramRetrySCID && id != paramMaxDatagramFrameSize && id != paramMinAckDelay {
 		return "" // RFC 9000 §7.4.2: unknown parameters are ignored.
 	}
 	x, n := ConsumeVarint(v)
@@ -259,6 +292,10 @@ func (p *Params) setInt(id uint64, v []byte) (wrong string) {
 			return fmt.Sprintf("is %d, want at least %d", x, minActiveConnectionIDLimit)
 		}
 		p.ActiveConnIDLimit = x
+	case paramMaxDatagramFrameSize:
+		p.MaxDatagramFrame = x
+	case paramMinAckDelay:
+		p.MinAckDelay = time.Duration(min(x, 1<<40)) * time.Microsecond
 	}
 	return ""
 }

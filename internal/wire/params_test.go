@@ -17,7 +17,8 @@ func fullParams() Params {
 		MaxData: 1 << 20, MaxStreamLocal: 1 << 16, MaxStreamRemote: 1<<16 + 1, MaxStreamUni: MaxVarint,
 		MaxStreamsBidi: MaxStreams, MaxStreamsUni: 3,
 		AckDelayExponent: 20, MaxAckDelay: 16383 * time.Millisecond, DisableMigration: true, ActiveConnIDLimit: 4,
-		Preferred: &PreferredAddress{V4: netip.MustParseAddrPort("192.0.2.1:443"), V6: netip.MustParseAddrPort("[2001:db8::1]:8443"), ConnID: []byte{7, 7}, ResetToken: [16]byte{1}},
+		Preferred:        &PreferredAddress{V4: netip.MustParseAddrPort("192.0.2.1:443"), V6: netip.MustParseAddrPort("[2001:db8::1]:8443"), ConnID: []byte{7, 7}, ResetToken: [16]byte{1}},
+		MaxDatagramFrame: 65535, ResetStreamAt: true, MinAckDelay: 0,
 	}
 }
 
@@ -67,7 +68,8 @@ func TestAbsentParamsHaveTheDefaultsOfTheRFC(t *testing.T) {
 		t.Fatal(err)
 	}
 	// RFC 9000 §18.2.
-	if p.MaxUDPPayload != 65527 || p.AckDelayExponent != 3 || p.MaxAckDelay != 25*time.Millisecond || p.ActiveConnIDLimit != 2 || p.MaxIdleTimeout != 0 || p.MaxData != 0 || p.InitialSCID != nil {
+	if p.MaxUDPPayload != 65527 || p.AckDelayExponent != 3 || p.MaxAckDelay != 25*time.Millisecond || p.ActiveConnIDLimit != 2 || p.MaxIdleTimeout != 0 || p.MaxData != 0 || p.InitialSCID != nil ||
+		p.MaxDatagramFrame != 0 || p.ResetStreamAt || p.MinAckDelay >= 0 { // RFC 9221 §3 and the drafts: absent means no
 		t.Errorf("ParseParams(nothing) = %+v", p)
 	}
 }
@@ -119,6 +121,11 @@ func TestParamsRefuse(t *testing.T) {
 		{name: "preferred address with an ID of 21", in: "0d 3e" + preferred("15 000102030405060708090a0b0c0d0e0f1011121314"), id: 0x0d, reason: "connection ID of 21 bytes"},
 		{name: "preferred address with a byte too many", in: "0d 2b" + preferred("01 aa") + "00", id: 0x0d, reason: "wrong size"},
 		{name: "preferred address cut", in: "0d 05 c000020101", id: 0x0d, reason: "wrong size"},
+		{name: "reset_stream_at with a value", in: "1d 01 00", id: 0x1d, reason: "want none"},
+		{name: "reset_stream_at of older drafts with a value", in: "c017f7586d2cb571 01 00", id: 0x17f7586d2cb571, reason: "want none"},
+		{name: "min_ack_delay above the default of max_ack_delay", in: "c0000000ff04de1b 04 800061a9", id: 0xff04de1b, reason: "want at most max_ack_delay"},
+		{name: "min_ack_delay above max_ack_delay", in: "c0000000ff04de1b 02 43e9 0b 01 01", id: 0xff04de1b, reason: "is 1.001ms, want at most max_ack_delay, which is 1ms"},
+		{name: "max_datagram_frame_size that is absent", in: "20 00", id: 0x20, reason: "not one integer"},
 		{name: "an ID without a length", in: "04", id: 4, reason: "truncated"},
 		{name: "a length beyond the end", in: "04 05 01", id: 4, reason: "truncated"},
 	} {
@@ -134,10 +141,18 @@ func TestParamsRefuse(t *testing.T) {
 
 func TestParamsAtTheirLimitsAreAccepted(t *testing.T) {
 	for _, in := range []string{
-		"03 02 44 b0", "0a 01 14", "0b 02 7f ff", "08 08 d0 00 00 00 00 00 00 00", "0e 01 02", "0f 00", "01 08 ff ff ff ff ff ff ff ff", "04 02 40 05",
+		"03 02 44 b0", "0a 01 14", "0b 02 7f ff", "08 08 d0 00 00 00 00 00 00 00", "0e 01 02", "0f 00", "01 08 ff ff ff ff ff ff ff ff", "20 08 ff ff ff ff ff ff ff ff", "c0000000ff04de1b 02 43e8 0b 01 01", "c0000000ff04de1b 04 800061a8", "04 02 40 05",
 	} {
 		if _, err := ParseParams(unhex(t, in), false); err != nil {
 			t.Errorf("ParseParams(%s) = %v, want it accepted", in, err)
+		}
+	}
+}
+
+func TestResetStreamAtIsKnownByTheNumberOfEveryDraft(t *testing.T) {
+	for _, in := range []string{"1d 00", "c017f7586d2cb571 00", "1d 00 c017f7586d2cb571 00"} {
+		if p, err := ParseParams(unhex(t, in), false); err != nil || !p.ResetStreamAt {
+			t.Errorf("ParseParams(%s) = %+v, %v, want reset_stream_at", in, p, err)
 		}
 	}
 }

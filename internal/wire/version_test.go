@@ -59,7 +59,8 @@ func TestNames(t *testing.T) {
 	for got, want := range map[string]string{
 		Version1.String(): "v1", Version2.String(): "v2", Version(0xff).String(): "0x000000ff",
 		PacketInitial.String(): "initial", Packet0RTT.String(): "0RTT", Packet1RTT.String(): "1RTT", PacketType(99).String(): "unknown",
-		FrameStream.String(): "STREAM", FrameType(0x0f).String(): "STREAM", FrameHandshakeDone.String(): "HANDSHAKE_DONE", FrameType(0x1f).String(): "frame 0x1f",
+		FrameStream.String(): "STREAM", FrameType(0x0f).String(): "STREAM", FrameHandshakeDone.String(): "HANDSHAKE_DONE", FrameType(0x20).String(): "frame 0x20",
+		FrameImmediateAck.String(): "IMMEDIATE_ACK", FrameResetStreamAt.String(): "RESET_STREAM_AT", FrameDatagram.String(): "DATAGRAM", FrameAckFrequency.String(): "ACK_FREQUENCY",
 	} {
 		if got != want {
 			t.Errorf("name %q, want %q", got, want)
