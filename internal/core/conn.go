@@ -40,11 +40,12 @@ type Conn struct {
 	complete   bool // the TLS handshake is complete
 	confirmed  bool // RFC 9001 §4.1.2
 
-	streams streamTable
-	flow    connFlow
-	control control
-	pool    chunkPool
-	slab    frameSlab
+	streams   streamTable
+	flow      connFlow
+	control   control
+	datagrams datagrams
+	pool      chunkPool
+	slab      frameSlab
 
 	idle    idleState
 	closing closeState
@@ -246,6 +247,10 @@ type Stats struct {
 	CongestionWindow, InFlight     int // bytes
 	MTU                            int // bytes of UDP payload
 	Congestion                     string
+
+	// Datagrams (RFC 9221): sent and received, dropped because they waited too
+	// long to be sent, and dropped because the application did not read them.
+	DatagramsSent, DatagramsReceived, DatagramsDropped, DatagramsUnread uint64
 }
 
 // Stats returns the present measurements.
@@ -257,5 +262,7 @@ func (c *Conn) Stats() Stats {
 		InFlight:         c.path.rec.BytesInFlight(),
 		MTU:              c.path.rec.MTU.Current(),
 		Congestion:       c.path.rec.Congestion().Name(),
+		DatagramsSent:    c.datagrams.sent, DatagramsReceived: c.datagrams.received,
+		DatagramsDropped: c.datagrams.dropped, DatagramsUnread: c.datagrams.unread,
 	}
 }
