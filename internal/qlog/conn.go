@@ -106,6 +106,9 @@ func (l *Log) ParametersSet(now hook.Instant, owner string, p *wire.Params) {
 	if a := p.Preferred; a != nil {
 		e.preferred(a)
 	}
+	if p.GreaseQUICBit {
+		e.bool("grease_quic_bit", true)
+	}
 	l.commit()
 }
 

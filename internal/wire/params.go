@@ -30,6 +30,8 @@ const (
 	paramResetStreamAt         = 0x1d             // draft-ietf-quic-reliable-stream-reset-10 §3
 	paramResetStreamAtOld      = 0x17f7586d2cb571 // the same up to draft 08
 	paramMinAckDelay           = 0xff04de1b       // draft-ietf-quic-ack-frequency §3
+	paramVersionInformation    = 0x11             // RFC 9368 §3
+	paramGreaseQUICBit         = 0x2ab2           // RFC 9287 §3
 	maxParams                  = 64               // limit: distinct parameters that a peer may send
 	maxAckDelay                = 1 << 14          // ms, exclusive, RFC 9000 §18.2
 	maxAckDelayExponent        = 20
@@ -69,6 +71,9 @@ type Params struct {
 	// MinAckDelay is the least delay of acknowledgments that its sender can
 	// keep, whole microseconds; -1 = it does not understand ACK_FREQUENCY.
 	MinAckDelay time.Duration
+	Versions    *VersionInformation // nil = absent
+	// GreaseQUICBit says that the sender takes packets whose fixed bit is 0 (RFC 9287).
+	GreaseQUICBit bool
 
 	// Grease is a reserved parameter to send, 31*N+27 (RFC 9000 §18.1); 0 = none.
 	Grease uint64
@@ -140,6 +145,12 @@ func AppendParams(b []byte, p *Params) []byte {
 	}
 	if p.MinAckDelay >= 0 {
 		intParam(paramMinAckDelay, uint64(p.MinAckDelay/time.Microsecond), MaxVarint+1)
+	}
+	if p.Versions != nil {
+		bytesParam(paramVersionInformation, p.Versions.append(nil))
+	}
+	if p.GreaseQUICBit {
+		bytesParam(paramGreaseQUICBit, nil)
 	}
 	if p.Grease != 0 {
 		bytesParam(p.Grease, []byte{0x51})
@@ -229,15 +240,13 @@ func (p *Params) set(id uint64, v []byte, fromServer bool) (wrong string) {
 	case paramPreferredAddress:
 		return p.setPreferred(v)
 	case paramDisableMigration:
-		if len(v) != 0 {
-			return fmt.Sprintf("has %d bytes, want none", len(v))
-		}
-		p.DisableMigration = true
+		return setFlag(&p.DisableMigration, v)
 	case paramResetStreamAt, paramResetStreamAtOld:
-		if len(v) != 0 {
-			return fmt.Sprintf("has %d bytes, want none", len(v))
-		}
-		p.ResetStreamAt = true
+		return setFlag(&p.ResetStreamAt, v)
+	case paramGreaseQUICBit:
+		return setFlag(&p.GreaseQUICBit, v)
+	case paramVersionInformation:
+		return p.setVersions(v, fromServer)
 	default:
 		return p.setInt(id, v)
 	}
@@ -297,6 +306,14 @@ func (p *Params) setInt(id uint64, v []byte) (wrong string) {
 	case paramMinAckDelay:
 		p.MinAckDelay = time.Duration(min(x, 1<<40)) * time.Microsecond
 	}
+	return ""
+}
+
+func setFlag(dst *bool, v []byte) (wrong string) {
+	if len(v) != 0 {
+		return fmt.Sprintf("has %d bytes, want none", len(v))
+	}
+	*dst = true
 	return ""
 }
 

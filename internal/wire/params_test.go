@@ -19,6 +19,7 @@ func fullParams() Params {
 		AckDelayExponent: 20, MaxAckDelay: 16383 * time.Millisecond, DisableMigration: true, ActiveConnIDLimit: 4,
 		Preferred:        &PreferredAddress{V4: netip.MustParseAddrPort("192.0.2.1:443"), V6: netip.MustParseAddrPort("[2001:db8::1]:8443"), ConnID: []byte{7, 7}, ResetToken: [16]byte{1}},
 		MaxDatagramFrame: 65535, ResetStreamAt: true, MinAckDelay: 0,
+		Versions: &VersionInformation{Chosen: Version2, Available: AppendVersions(nil, 0x1a2a3a4a, Version2)}, GreaseQUICBit: true,
 	}
 }
 
@@ -50,9 +51,12 @@ func TestParamsComeBackAsTheyWereWritten(t *testing.T) {
 // flat makes the pointers of p comparable.
 func flat(p *Params) any {
 	c := *p
-	token, preferred := c.ResetToken, c.Preferred
-	c.ResetToken, c.Preferred = nil, nil
+	token, preferred, versions := c.ResetToken, c.Preferred, c.Versions
+	c.ResetToken, c.Preferred, c.Versions = nil, nil, nil
 	out := []any{c}
+	if versions != nil {
+		out = append(out, *versions)
+	}
 	if token != nil {
 		out = append(out, *token)
 	}
@@ -126,6 +130,12 @@ func TestParamsRefuse(t *testing.T) {
 		{name: "min_ack_delay above the default of max_ack_delay", in: "c0000000ff04de1b 04 800061a9", id: 0xff04de1b, reason: "want at most max_ack_delay"},
 		{name: "min_ack_delay above max_ack_delay", in: "c0000000ff04de1b 02 43e9 0b 01 01", id: 0xff04de1b, reason: "is 1.001ms, want at most max_ack_delay, which is 1ms"},
 		{name: "max_datagram_frame_size that is absent", in: "20 00", id: 0x20, reason: "not one integer"},
+		{name: "version_information without a version", in: "11 00", id: 0x11, reason: "one at least"},
+		{name: "version_information with half a version", in: "11 06 00000001 0000", id: 0x11, reason: "4 for each"},
+		{name: "chosen version 0", in: "11 08 00000000 00000001", id: 0x11, reason: "version 0"},
+		{name: "available version 0", in: "11 0c 00000001 00000001 00000000", id: 0x11, reason: "version 0"},
+		{name: "a client's chosen version is not available", in: "11 08 00000001 6b3343cf", fromClient: true, id: 0x11, reason: "not among"},
+		{name: "grease_quic_bit with a value", in: "6ab2 01 00", id: 0x2ab2, reason: "want none"},
 		{name: "an ID without a length", in: "04", id: 4, reason: "truncated"},
 		{name: "a length beyond the end", in: "04 05 01", id: 4, reason: "truncated"},
 	} {
@@ -221,4 +231,29 @@ func TestParamsCutAnywhereAreTruncatedOrWhole(t *testing.T) {
 			t.Errorf("error %v is not a *ParamError", err)
 		}
 	})
+}
+
+func TestServerMayChooseAVersionThatItDoesNotList(t *testing.T) {
+	// RFC 9368 §3: it may be about to give the version up, or list none.
+	for _, in := range []string{"11 04 00000001", "11 08 00000001 6b3343cf"} {
+		p, err := ParseParams(unhex(t, in), true)
+		if err != nil || p.Versions.Chosen != Version1 || p.Versions.Available.Contains(Version1) {
+			t.Errorf("ParseParams(%s) = %+v, %v", in, p, err)
+		}
+	}
+}
+
+func TestVersionsAreCompatibleWithThemselvesAndEachOther(t *testing.T) {
+	const reserved = Version(0x1a2a3a4a)
+	for _, tc := range []struct {
+		a, b Version
+		want bool
+	}{
+		{Version1, Version1, true}, {Version1, Version2, true}, {Version2, Version1, true},
+		{Version1, reserved, false}, {reserved, Version2, false}, {reserved, reserved, true},
+	} {
+		if got := tc.a.CompatibleWith(tc.b); got != tc.want {
+			t.Errorf("RFC 9369 §4: %v compatible with %v: %v, want %v", tc.a, tc.b, got, tc.want)
+		}
+	}
 }

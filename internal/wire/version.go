@@ -30,6 +30,13 @@ func (v Version) String() string {
 // negotiation and never matches (RFC 9000 §15).
 func (v Version) Reserved() bool { return v&0x0f0f0f0f == 0x0a0a0a0a }
 
+// CompatibleWith reports whether a first flight of version v can be converted
+// into one of version other (RFC 9368 §2.2, RFC 9369 §4).
+func (v Version) CompatibleWith(other Version) bool {
+	known := func(v Version) bool { return v == Version1 || v == Version2 }
+	return v == other || known(v) && known(other)
+}
+
 // AppendVersionNegotiation appends a Version Negotiation packet that answers a
 // packet with the given connection IDs (as the answered packet has them; they
 // are swapped here, RFC 9000 §17.2.1). random fills the unused bits of the
@@ -39,13 +46,11 @@ func AppendVersionNegotiation(b []byte, random byte, dcid, scid []byte, versions
 	b = append(b, 0xc0|random&0x3f, 0, 0, 0, 0)
 	b = appendConnID(b, scid)
 	b = appendConnID(b, dcid)
-	for _, v := range versions {
-		b = binary.BigEndian.AppendUint32(b, uint32(v))
-	}
-	return b
+	return AppendVersions(b, versions...)
 }
 
-// VersionList is the raw list of a Version Negotiation packet.
+// VersionList is the raw list of a Version Negotiation packet or of a
+// VersionInformation.
 type VersionList []byte
 
 // Len returns the number of versions.
