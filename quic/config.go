@@ -2,11 +2,11 @@ package quic
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/seed51309289/quiver/hook"
-	"github.com/seed51309289/quiver/internal/core"
 	"github.com/seed51309289/quiver/internal/recovery"
 	"github.com/seed51309289/quiver/internal/wire"
 )
@@ -14,15 +14,29 @@ import (
 // Version is a QUIC version number.
 type Version uint32
 
-// Version1 is RFC 9000.
-const Version1 = Version(wire.Version1)
+// The versions that this package speaks. They differ in nothing but the bytes
+// on the wire.
+const (
+	Version1 = Version(wire.Version1) // RFC 9000
+	Version2 = Version(wire.Version2) // RFC 9369
+)
+
+// String returns "v1", "v2" or the number in hexadecimal.
+func (v Version) String() string { return wire.Version(v).String() }
 
 // Config tunes a connection. The zero value, and a nil pointer, are the
 // defaults; negative values turn a thing off where that makes sense. A Config
 // must not change while it is in use.
 type Config struct {
-	// Versions in order of preference; a client offers the first. nil = Version1.
+	// Versions in order of preference. nil = Version1, Version2. A server accepts
+	// any of them, and goes on in the first that the client has, too (RFC 9368).
+	// A client that is refused the version it began in takes the first that the
+	// server has.
 	Versions []Version
+	// FirstVersion is the version in which a client begins, one of Versions. 0 =
+	// Version1 if it is in Versions, which nearly all servers know, else the first
+	// of Versions.
+	FirstVersion Version
 	// HandshakeTimeout bounds connection establishment. 0 = 10 s, negative = none.
 	HandshakeTimeout time.Duration
 	// MaxIdleTimeout ends a silent connection; the smaller of both sides' counts.
@@ -40,12 +54,12 @@ type Config struct {
 	// MaxDatagramSize bounds path MTU discovery, in bytes of UDP payload.
 	// 0 = 16000, negative = no discovery: every datagram has at most 1200 bytes.
 	MaxDatagramSize int
+	// DisableGrease sends nothing that only tests the peer's tolerance: reserved
+	// transport parameters and versions (RFC 9000 §15, §18.1), and a fixed bit that
+	// is not (RFC 9287). Such a bit is then not taken either.
+	DisableGrease bool
 	// DisableECN never marks packets as ECN-capable.
 	DisableECN bool
-
-	// EnableDatagrams takes unreliable messages from the peer (RFC 9221); see
-	// ReceiveDatagram. Sending them is up to the peer's.
-	EnableDatagrams bool
 
 	// QLogDir is a directory for one qlog file per connection. "" = $QLOGDIR, or none.
 	QLogDir string
@@ -72,8 +86,10 @@ func (c *Config) Validate() error {
 		}
 	}
 	for _, v := range c.Versions {
-		check(v == Version1 || wire.Version(v).Reserved(), "Versions: got %v, want %v", wire.Version(v), wire.Version1)
+		check(v == Version1 || v == Version2 || wire.Version(v).Reserved(), "Versions: got %v, want %v or %v", v, Version1, Version2)
 	}
+	check(c.FirstVersion == 0 || slices.Contains(c.versions(), wire.Version(c.FirstVersion)),
+		"FirstVersion: got %v, want one of Versions, which are %v", c.FirstVersion, c.versions())
 	if _, err := recovery.New(c.congestion(), wire.MinInitialDatagram); err != nil {
 		check(false, "Congestion: %v", err)
 	}
@@ -88,7 +104,7 @@ func (c *Config) Validate() error {
 
 func (c *Config) versions() []wire.Version {
 	if c == nil || len(c.Versions) == 0 {
-		return []wire.Version{wire.Version1}
+		return []wire.Version{wire.Version1, wire.Version2}
 	}
 	vs := make([]wire.Version, len(c.Versions))
 	for i, v := range c.Versions {
@@ -110,13 +126,6 @@ func (c *Config) newCongestion(mss int) hook.Congestion {
 		panic("BUG: the config was validated: " + err.Error())
 	}
 	return cc
-}
-
-// extensions says which extensions of QUIC are announced.
-func (c *Config) extensions(cfg *core.Config) {
-	if c.EnableDatagrams {
-		cfg.MaxDatagramFrame = maxDatagramFrame
-	}
 }
 
 // orDefault gives 0 its default and negative values the meaning "off".

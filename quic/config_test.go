@@ -8,7 +8,7 @@ import (
 
 func TestValidateNamesEveryWrongField(t *testing.T) {
 	c := &Config{
-		Versions: []Version{Version1, 2}, Congestion: "vegas",
+		Versions: []Version{Version1, 2}, FirstVersion: Version2, Congestion: "vegas",
 		MaxDatagramSize: 1199,
 		Limits: Limits{
 			InitialStreamReceiveWindow: 2 << 20, MaxStreamReceiveWindow: 1 << 20, MaxConnectionReceiveWindow: 1 << 61,
@@ -20,7 +20,7 @@ func TestValidateNamesEveryWrongField(t *testing.T) {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
-		"Versions:", "vegas", "cubic", "newreno", "InitialStreamReceiveWindow: got 2097152", "MaxConnectionReceiveWindow: got 2305843009213693952", "SendBuffer: got 2",
+		"Versions: got 0x00000002, want v1 or v2", "FirstVersion: got v2", "vegas", "cubic", "newreno", "InitialStreamReceiveWindow: got 2097152", "MaxConnectionReceiveWindow: got 2305843009213693952", "SendBuffer: got 2",
 		"MaxIncomingStreams:", "MaxIncomingUniStreams:", "MaxDatagramSize: got 1199",
 	} {
 		if !strings.Contains(err.Error(), want) {
@@ -34,7 +34,7 @@ func TestValidateNamesEveryWrongField(t *testing.T) {
 
 func TestValidateTakesWhatIsRight(t *testing.T) {
 	for _, c := range []*Config{
-		nil, {}, {Congestion: "newreno"}, {Versions: []Version{0x1a2a3a4a, Version1}}, {Limits: Limits{InitialStreamReceiveWindow: 100 << 20}},
+		nil, {}, {Congestion: "newreno"}, {Versions: []Version{0x1a2a3a4a, Version1}}, {FirstVersion: Version2}, {Versions: []Version{Version2}}, {Limits: Limits{InitialStreamReceiveWindow: 100 << 20}},
 		{Limits: Limits{MaxStreamReceiveWindow: 1000}}, {MaxDatagramSize: -1}, {MaxIdleTimeout: -1, HandshakeTimeout: -1, Limits: Limits{MaxIncomingStreams: -1, Backlog: -1}},
 	} {
 		if err := c.Validate(); err != nil {

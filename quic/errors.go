@@ -131,7 +131,7 @@ func (*StatelessResetError) Unwrap() error { return net.ErrClosed }
 type VersionNegotiationError struct{ Ours, Theirs []Version }
 
 func (e *VersionNegotiationError) Error() string {
-	return fmt.Sprintf("quic: no common version: server has %#x, we have %#x", e.Theirs, e.Ours)
+	return fmt.Sprintf("quic: no common version: server has %v, we have %v", e.Theirs, e.Ours)
 }
 
 // Unwrap makes the error net.ErrClosed.

@@ -120,7 +120,7 @@ func (l *Listener) Close() error {
 	l.t.mu.Lock()
 	if l.t.listener == l {
 		l.t.listener = nil
-		l.t.router.Accept(false)
+		l.t.router.Accept(nil)
 	}
 	l.t.mu.Unlock()
 	if l.owns {

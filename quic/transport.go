@@ -15,7 +15,6 @@ import (
 	"github.com/seed51309289/quiver/internal/core"
 	"github.com/seed51309289/quiver/internal/crypt"
 	"github.com/seed51309289/quiver/internal/udp"
-	"github.com/seed51309289/quiver/internal/wire"
 )
 
 // trainsPerRead is how many trains one read of the socket takes: what arrived
@@ -90,7 +89,6 @@ func (t *Transport) open() error {
 		t.sock = udp.Wrap(t.Conn)
 	}
 	t.router = core.NewRouter[*Conn](core.RouterConfig{
-		Versions: []wire.Version{wire.Version1},
 		Rand:     rand.Reader,
 		ResetKey: &t.reset,
 		TokenKey: crypt.NewTokenKey(token),
@@ -193,7 +191,7 @@ func (t *Transport) Listen(tlsConfig *tls.Config, conf *Config) (*Listener, erro
 		return nil, errors.New("quic: listen: the transport has a listener already")
 	}
 	t.listener = l
-	t.router.Accept(true)
+	t.router.Accept(conf.versions())
 	return l, nil
 }
 

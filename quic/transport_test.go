@@ -76,7 +76,7 @@ func TestErrorsReadAsSentences(t *testing.T) {
 		"quic: idle timeout: no packet from the peer":                               &IdleTimeoutError{},
 		"quic: handshake did not complete in time":                                  &HandshakeTimeoutError{},
 		"quic: peer lost the connection (stateless reset)":                          &StatelessResetError{},
-		"quic: no common version: server has [0x6b3343cf], we have [0x1]":           &VersionNegotiationError{Ours: []Version{1}, Theirs: []Version{0x6b3343cf}},
+		"quic: no common version: server has [v2], we have [v1]":                    &VersionNegotiationError{Ours: []Version{1}, Theirs: []Version{0x6b3343cf}},
 		"quic: write after the end of the stream: use of closed network connection": errFinished,
 		"quic: the peer does not allow another stream yet":                          ErrStreamLimit,
 	} {

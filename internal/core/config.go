@@ -17,7 +17,11 @@ import (
 type Config struct {
 	TLS      *tls.Config
 	Rand     io.Reader      // connection IDs, challenges: cryptographically secure
-	Versions []wire.Version // in order of preference; the first is what a client offers
+	Versions []wire.Version // in order of preference
+	// FirstVersion is that of a client's first flight. 0 = version 1 if Versions
+	// has it, else their first.
+	FirstVersion wire.Version
+	NoGrease     bool // send nothing that only tests the peer's tolerance
 
 	IdleTimeout      time.Duration // 0 = none
 	HandshakeTimeout time.Duration
@@ -27,10 +31,6 @@ type Config struct {
 	ConnWindow, MaxConnWindow     uint64 // bytes: the same for the connection
 	SendBuffer, MaxSendBuffer     uint64 // bytes that a stream takes before the peer has acknowledged them, and how far they grow
 	MaxStreamsBidi, MaxStreamsUni uint64 // streams that the peer may have open
-
-	// MaxDatagramFrame is the largest DATAGRAM frame that we take, in bytes,
-	// header included (RFC 9221 §3). 0 = none.
-	MaxDatagramFrame uint64
 
 	Congestion func(mss int) hook.Congestion
 	AckPolicy  hook.AckPolicy // nil = the built-in one

@@ -20,6 +20,7 @@ type Conn struct {
 	client  bool
 	epoch   time.Time
 	version wire.Version
+	vers    versionState
 
 	spaces [recovery.NumSpaces]space
 	keys   appKeys
@@ -40,12 +41,11 @@ type Conn struct {
 	complete   bool // the TLS handshake is complete
 	confirmed  bool // RFC 9001 §4.1.2
 
-	streams   streamTable
-	flow      connFlow
-	control   control
-	datagrams datagrams
-	pool      chunkPool
-	slab      frameSlab
+	streams streamTable
+	flow    connFlow
+	control control
+	pool    chunkPool
+	slab    frameSlab
 
 	idle    idleState
 	closing closeState
@@ -56,6 +56,7 @@ type Conn struct {
 	clock   hook.Instant // the latest instant that the driver told
 	skipIn  int          // packets until a number is skipped
 	ackRun  int          // packets in a row that carried nothing but an ACK
+	fixed   fixedBits
 	ranges  []recovery.Range
 	acks    []wire.AckRange
 	wranges []wire.AckRange
@@ -94,7 +95,8 @@ func NewClient(now Time, cfg *Config, local netip.Addr, remote netip.AddrPort) (
 	if err != nil {
 		return nil, err
 	}
-	c.version = cfg.Versions[0]
+	c.version = cfg.first()
+	c.vers.original = c.version
 	c.odcid.n = initialIDLen
 	if err := c.random(c.odcid.b[:initialIDLen]); err != nil {
 		return nil, err
@@ -123,7 +125,7 @@ func NewServer(now Time, cfg *Config, in *Incoming) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.version = in.Version
+	c.version, c.vers.original = in.Version, in.Version
 	c.odcid, c.retried, c.retrySCID = in.OriginalDCID, in.Retried, in.RetrySCID
 	c.ids.remote = []remoteID{{id: in.SCID}}
 	c.ids.local = []localID{{id: in.DCID, initial: true}}
@@ -198,6 +200,7 @@ func (c *Conn) random(p []byte) error {
 }
 
 func (c *Conn) installInitialKeys(dcid []byte) {
+	c.vers.other, c.vers.read, c.vers.write = 0, nil, nil
 	client, server := crypt.NewInitial(c.version, dcid)
 	s := &c.spaces[recovery.Initial]
 	if c.client {
@@ -247,10 +250,7 @@ type Stats struct {
 	CongestionWindow, InFlight     int // bytes
 	MTU                            int // bytes of UDP payload
 	Congestion                     string
-
-	// Datagrams (RFC 9221): sent and received, dropped because they waited too
-	// long to be sent, and dropped because the application did not read them.
-	DatagramsSent, DatagramsReceived, DatagramsDropped, DatagramsUnread uint64
+	KeyUpdates                     uint64
 }
 
 // Stats returns the present measurements.
@@ -262,7 +262,6 @@ func (c *Conn) Stats() Stats {
 		InFlight:         c.path.rec.BytesInFlight(),
 		MTU:              c.path.rec.MTU.Current(),
 		Congestion:       c.path.rec.Congestion().Name(),
-		DatagramsSent:    c.datagrams.sent, DatagramsReceived: c.datagrams.received,
-		DatagramsDropped: c.datagrams.dropped, DatagramsUnread: c.datagrams.unread,
+		KeyUpdates:       c.keys.number,
 	}
 }

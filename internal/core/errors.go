@@ -31,6 +31,7 @@ const (
 	KeyUpdateError          Code = 0x0e
 	AEADLimitReached        Code = 0x0f
 	NoViablePath            Code = 0x10
+	VersionNegotiationError Code = 0x11  // RFC 9368 §4
 	CryptoError             Code = 0x100 // to 0x1ff: plus a TLS alert
 )
 
@@ -38,7 +39,7 @@ var codeNames = [...]string{
 	"NO_ERROR", "INTERNAL_ERROR", "CONNECTION_REFUSED", "FLOW_CONTROL_ERROR", "STREAM_LIMIT_ERROR",
 	"STREAM_STATE_ERROR", "FINAL_SIZE_ERROR", "FRAME_ENCODING_ERROR", "TRANSPORT_PARAMETER_ERROR",
 	"CONNECTION_ID_LIMIT_ERROR", "PROTOCOL_VIOLATION", "INVALID_TOKEN", "APPLICATION_ERROR",
-	"CRYPTO_BUFFER_EXCEEDED", "KEY_UPDATE_ERROR", "AEAD_LIMIT_REACHED", "NO_VIABLE_PATH",
+	"CRYPTO_BUFFER_EXCEEDED", "KEY_UPDATE_ERROR", "AEAD_LIMIT_REACHED", "NO_VIABLE_PATH", "VERSION_NEGOTIATION_ERROR",
 }
 
 // String returns the name of RFC 9000 §20.1, and that of the alert in a CRYPTO_ERROR.

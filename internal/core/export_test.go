@@ -12,6 +12,3 @@ func (c *Conn) SetSealed(n func(limit uint64) uint64) {
 func (c *Conn) SetForged(n func(limit uint64) uint64) {
 	c.keys.failed = n(c.spaces[recovery.AppData].read.IntegrityLimit())
 }
-
-// KeyUpdates returns how many key updates there were.
-func (c *Conn) KeyUpdates() uint64 { return c.keys.number }

@@ -15,10 +15,10 @@ func TestKeysAreUpdatedWellBeforeTheirLimit(t *testing.T) {
 		for range 3 {
 			p.round()
 		}
-		if got := p.server.KeyUpdates(); got != i+1 {
+		if got := p.server.Stats().KeyUpdates; got != i+1 {
 			t.Fatalf("RFC 9001 §6.6: %d key updates past half the limit, want %d", got, i+1)
 		}
-		if got := p.client.KeyUpdates(); got != i+1 {
+		if got := p.client.Stats().KeyUpdates; got != i+1 {
 			t.Fatalf("RFC 9001 §6.2: the peer followed %d updates, want %d", got, i+1)
 		}
 		before := p.datagrams

@@ -29,7 +29,6 @@ func (c *Conn) ownParams() *wire.Params {
 	p.ActiveConnIDLimit = maxRemoteIDs
 	// A connection stays on the path that it began on, and says so.
 	p.DisableMigration = true
-	p.MaxDatagramFrame = c.cfg.MaxDatagramFrame
 	p.InitialSCID = bytes.Clone(c.ids.firstLocal())
 	if !c.client {
 		p.OriginalDCID = bytes.Clone(c.odcid.Bytes())
@@ -41,8 +40,10 @@ func (c *Conn) ownParams() *wire.Params {
 			p.ResetToken = &token
 		}
 	}
+	p.Versions = c.ownVersions()
+	p.GreaseQUICBit = !c.cfg.NoGrease
 	var grease [1]byte
-	if c.random(grease[:]) == nil {
+	if !c.cfg.NoGrease && c.random(grease[:]) == nil {
 		p.Grease = 31*uint64(grease[0]) + 27 // RFC 9000 §18.1
 	}
 	return &p
@@ -60,7 +61,11 @@ func (c *Conn) handleParams(now hook.Instant, b []byte) error {
 		return err
 	}
 	c.log.ParametersSet(now, "remote", p)
+	if err := c.handleVersions(now, p); err != nil {
+		return err
+	}
 	c.peer, c.haveParams = *p, true
+	c.peer.Versions = nil // a client can send a long list
 	c.flow.peerMax = p.MaxData
 	c.streams.peerMax = [2]uint64{p.MaxStreamsBidi, p.MaxStreamsUni}
 	c.ids.peerLimit = p.ActiveConnIDLimit

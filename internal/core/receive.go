@@ -106,13 +106,16 @@ func (c *Conn) receiveLong(now hook.Instant, pkt []byte, h *wire.Header, ecn uin
 	case wire.PacketHandshake:
 		id = recovery.Handshake
 	}
-	// RFC 9000 §17.2: a fixed bit of zero is not a packet of this version.
-	if h.Version != c.version || pkt[0]&fixedBit == 0 || !c.knownPeer(h) {
+	if !c.takesVersion(h) || !c.takesFixedBit(pkt[0]) || !c.knownPeer(h) {
 		c.log.PacketDropped(now, h.Type, len(pkt), "header_mismatch")
 		return
 	}
 	s := &c.spaces[id]
-	if s.read == nil {
+	keys := s.read
+	if id == recovery.Initial {
+		keys = c.initialReader(h.Version)
+	}
+	if keys == nil {
 		c.hold(now, h.Type, pkt, ecn, s.discarded)
 		return
 	}
@@ -122,7 +125,7 @@ func (c *Conn) receiveLong(now hook.Instant, pkt []byte, h *wire.Header, ecn uin
 		c.log.PacketDropped(now, h.Type, len(pkt), "unexpected_token")
 		return
 	}
-	payload, pn, err := openLong(s, pkt, h.PNOffset)
+	payload, pn, err := openLong(s, keys, pkt, h.PNOffset)
 	if err != nil {
 		c.dropped(now, h.Type, len(pkt), err)
 		return
@@ -150,6 +153,9 @@ func (c *Conn) authenticatedLong(now hook.Instant, id recovery.SpaceID, h *wire.
 		c.ids.remote[0].id = MakeConnID(h.SCID)
 	}
 	c.heard = true
+	if c.mayBecome(h.Version) && h.Version != c.version {
+		c.switchVersion(h.Version)
+	}
 	if !c.client && id == recovery.Handshake {
 		// RFC 9000 §8.1: a Handshake packet proves the address; RFC 9001 §4.9.1:
 		// the Initial keys go.
@@ -158,8 +164,8 @@ func (c *Conn) authenticatedLong(now hook.Instant, id recovery.SpaceID, h *wire.
 	}
 }
 
-func openLong(s *space, pkt []byte, pnOffset int) (payload []byte, pn uint64, err error) {
-	truncated, pnLen, ok := s.read.Unprotect(pkt, pnOffset)
+func openLong(s *space, keys *crypt.Keys, pkt []byte, pnOffset int) (payload []byte, pn uint64, err error) {
+	truncated, pnLen, ok := keys.Unprotect(pkt, pnOffset)
 	if !ok {
 		return nil, 0, errShortPacket
 	}
@@ -167,7 +173,7 @@ func openLong(s *space, pkt []byte, pnOffset int) (payload []byte, pn uint64, er
 	if s.recv.Duplicate(pn) {
 		return nil, pn, errDuplicate
 	}
-	payload, err = s.read.Open(pkt, pnOffset+pnLen, pn)
+	payload, err = keys.Open(pkt, pnOffset+pnLen, pn)
 	return payload, pn, err
 }
 
@@ -181,8 +187,7 @@ func decodeNumber(r *recovery.Received, truncated uint64, pnLen int) uint64 {
 
 func (c *Conn) receiveShort(now hook.Instant, pkt []byte, ecn uint8) {
 	var h wire.Header
-	// RFC 9000 §17.3.1: a fixed bit of zero is not a packet of this version.
-	if !wire.ParseShort(pkt, LocalIDLen, &h) || pkt[0]&fixedBit == 0 {
+	if !wire.ParseShort(pkt, LocalIDLen, &h) || !c.takesFixedBit(pkt[0]) {
 		c.log.PacketDropped(now, wire.Packet1RTT, len(pkt), "header_parse_error")
 		return
 	}

@@ -102,8 +102,11 @@ func (r *Router[C]) HalfOpen(n int) int {
 	return r.halfOpen
 }
 
-// Accept changes whether new connections are welcome.
-func (r *Router[C]) Accept(yes bool) { r.cfg.Accept = yes }
+// Accept says in which versions new connections are welcome; none = they are
+// not.
+func (r *Router[C]) Accept(versions []wire.Version) {
+	r.cfg.Accept, r.cfg.Versions = len(versions) > 0, versions
+}
 
 // Len returns the number of IDs in the table.
 func (r *Router[C]) Len() int { return len(r.own) + len(r.foreign) }
@@ -194,13 +197,12 @@ func (r *Router[C]) negotiateVersion(now time.Time, d *Datagram, inv *wire.Invar
 	if len(d.Data) < wire.MinInitialDatagram || !r.mayReply(now) {
 		return Route[C]{}
 	}
-	var random [2]byte
+	var random [5]byte
 	if _, err := io.ReadFull(r.cfg.Rand, random[:]); err != nil {
 		return Route[C]{}
 	}
 	// RFC 9000 §6.3: a reserved version keeps peers from relying on the list.
-	grease := wire.Version(0x0a0a0a0a | uint32(random[1])<<28&0xf0000000 | uint32(random[1])&0xf0)
-	versions := append([]wire.Version{grease}, r.cfg.Versions...)
+	versions := append([]wire.Version{reservedVersion([4]byte(random[1:]))}, r.cfg.Versions...)
 	return Route[C]{Kind: RouteReply, Reply: wire.AppendVersionNegotiation(nil, random[0], inv.DCID, inv.SCID, versions)}
 }
 
@@ -217,10 +219,11 @@ func (r *Router[C]) mayReply(now time.Time) bool {
 // address first.
 func (r *Router[C]) routeInitial(now time.Time, d *Datagram) Route[C] {
 	var h wire.Header
-	// RFC 9000 §14.1: smaller datagrams are discarded; §17.2: and those with a
-	// fixed bit of zero. §7.2: the first destination ID has at least 8 bytes.
-	if len(d.Data) < wire.MinInitialDatagram || d.Data[0]&fixedBit == 0 || !wire.ParseLong(d.Data, &h) ||
-		h.Type != wire.PacketInitial || len(h.DCID) < initialIDLen || r.halfOpen >= maxHalfOpen {
+	// RFC 9000 §14.1: smaller datagrams are discarded. §7.2: the first
+	// destination ID has at least 8 bytes. §17.2: and so are those with a fixed
+	// bit of zero, unless a token says that we met (RFC 9287 §3.1).
+	if len(d.Data) < wire.MinInitialDatagram || !wire.ParseLong(d.Data, &h) ||
+		d.Data[0]&fixedBit == 0 && len(h.Token) == 0 || h.Type != wire.PacketInitial || len(h.DCID) < initialIDLen || r.halfOpen >= maxHalfOpen {
 		return Route[C]{}
 	}
 	in := &Incoming{

@@ -42,18 +42,28 @@ func (c *Conn) startTLS(now hook.Instant) error {
 	} else {
 		c.tls.conn = tls.QUICServer(cfg)
 	}
-	params := c.ownParams()
-	c.log.ParametersSet(now, "local", params)
-	c.tls.conn.SetTransportParameters(wire.AppendParams(nil, params))
+	if c.client {
+		c.announce(now)
+	}
 	if err := c.tls.conn.Start(context.Background()); err != nil {
 		return tlsError(err)
 	}
 	return c.drainTLS(now)
 }
 
+// announce tells TLS our transport parameters. A server does so when it knows
+// the client's, which decide about the version.
+func (c *Conn) announce(now hook.Instant) {
+	params := c.ownParams()
+	c.log.ParametersSet(now, "local", params)
+	c.tls.conn.SetTransportParameters(wire.AppendParams(nil, params))
+}
+
 // handleCrypto takes handshake bytes at their encryption level (RFC 9000 §19.6).
 func (c *Conn) handleCrypto(now hook.Instant, id recovery.SpaceID, f *wire.Frame) error {
 	s := &c.spaces[id]
+	// RFC 9369 §4.1: CRYPTO frames are in the negotiated version.
+	c.vers.settled = true
 	// RFC 9000 §7.5: more than we are willing to buffer.
 	if f.Offset+uint64(len(f.Data)) > s.in.data.base+maxCryptoBuffer {
 		return violation(CryptoBufferExceeded, f.Type, "CRYPTO data reaches %d, %d bytes beyond what is complete", f.Offset+uint64(len(f.Data)), f.Offset+uint64(len(f.Data))-s.in.data.base)
@@ -132,6 +142,8 @@ func (c *Conn) drainTLS(now hook.Instant) error {
 			if err := c.handleParams(now, e.Data); err != nil {
 				return err
 			}
+		case tls.QUICTransportParametersRequired:
+			c.announce(now)
 		case tls.QUICHandshakeDone:
 			if err := c.handshakeComplete(now); err != nil {
 				return err
@@ -200,6 +212,9 @@ func (c *Conn) discardSpace(now hook.Instant, id recovery.SpaceID) {
 	}
 	c.det.Discard(id, c)
 	s.discarded, s.read, s.write, s.probes = true, nil, nil, 0
+	if id == recovery.Initial {
+		c.vers.other, c.vers.read, c.vers.write = 0, nil, nil
+	}
 	s.out.drop(&c.pool)
 	s.in.drop(&c.pool)
 	s.recv.AckSent(now)

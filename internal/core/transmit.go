@@ -91,7 +91,7 @@ func (c *Conn) fill(now hook.Instant, b *Batch, budget int) (free bool) {
 
 // wantsBudget reports whether there is anything that congestion control holds back.
 func (c *Conn) wantsBudget() bool {
-	if c.control != 0 || !c.streams.control.empty() || !c.streams.lost.empty() || c.datagrams.out.n > 0 {
+	if c.control != 0 || !c.streams.control.empty() || !c.streams.lost.empty() {
 		return true
 	}
 	if !c.streams.newData.empty() && c.flow.available() > 0 {
@@ -163,6 +163,9 @@ func (c *Conn) beginPacket(p *packet, id recovery.SpaceID, buf []byte, end int) 
 		buf = wire.AppendShort(buf, c.ids.dcid(), p.pn, p.pnLen, c.keys.phase, false)
 	} else {
 		buf, p.lengthAt = wire.AppendLong(buf, spaceTypes[id], c.version, c.ids.dcid(), c.ids.firstLocal(), token, p.pn, p.pnLen)
+	}
+	if c.clearsFixedBit() {
+		buf[p.start] &^= fixedBit
 	}
 	p.payload, p.end = len(buf), len(buf)
 	p.pnOffset = p.payload - p.pnLen

@@ -44,12 +44,17 @@ var anyFrame = []struct {
 
 // reach takes a handshake as far as packets of a space can be sent, and no
 // further.
-func reach(t *testing.T, client bool, id recovery.SpaceID) *RawPeer {
+func reach(t *testing.T, client bool, id recovery.SpaceID, change ...func(cfg *core.Config)) *RawPeer {
 	var r *RawPeer
+	opts := RawOptions{Config: func(cfg *core.Config) {
+		for _, f := range change {
+			f(cfg)
+		}
+	}}
 	if client {
-		r = NewRawServer(t, RawOptions{})
+		r = NewRawServer(t, opts)
 	} else {
-		r = NewRawClient(t, RawOptions{})
+		r = NewRawClient(t, opts)
 		r.AutoAck = id != Initial // a Handshake packet ends the Initial space
 		r.SendCrypto(Initial)
 	}

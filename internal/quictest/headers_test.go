@@ -58,7 +58,7 @@ func TestPacketsThatAreNotOfThisVersionAreDropped(t *testing.T) {
 
 func TestLongHeaderWithFixedBitOfZeroIsDropped(t *testing.T) {
 	for _, client := range []bool{false, true} {
-		r := reach(t, client, Handshake)
+		r := reach(t, client, Handshake, noGrease)
 		r.Replies = nil
 		r.SendDatagram(r.PacketBits(Handshake, r.NextNumber(Handshake), 0x40, frame(wire.FramePing)))
 		r.WantSilence("RFC 9000 §17.2: a fixed bit of zero")

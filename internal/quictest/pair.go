@@ -114,6 +114,9 @@ func NewPair(t *testing.T, seed uint64, opts Options) *Pair {
 		if opts.Config != nil {
 			opts.Config(e.Side, &e.Config)
 		}
+		if e.Side == netsim.Right {
+			e.router.Accept(e.Config.Versions)
+		}
 	}
 	return p
 }
@@ -141,7 +144,7 @@ func defaultConfig(seed uint64, side netsim.Side) core.Config {
 	random.Read(reset[:])
 	return core.Config{
 		Rand:             random,
-		Versions:         []wire.Version{wire.Version1},
+		Versions:         []wire.Version{wire.Version1, wire.Version2},
 		IdleTimeout:      60 * time.Second,
 		HandshakeTimeout: 120 * time.Second,
 		StreamWindow:     256 << 10, MaxStreamWindow: 6 << 20,

@@ -37,6 +37,9 @@ type RawOptions struct {
 	Retry bool
 	// EmptyID gives the RawPeer a connection ID of no bytes.
 	EmptyID bool
+	// Version is what the RawPeer speaks, 0 = Version1. A server's RawPeer goes on
+	// in Upgrade if that is not 0; a client's follows its server.
+	Version, Upgrade wire.Version
 }
 
 // RawPeer is a scripted peer: it has the keys and no rules. It completes a
@@ -64,9 +67,11 @@ type RawPeer struct {
 	local      netip.AddrPort // the RawPeer's
 	remote     netip.AddrPort
 	version    wire.Version
-	DCID, SCID []byte // the connection's ID, and our own
+	first      wire.Version // what version was at first
+	DCID, SCID []byte       // the connection's ID, and our own
 	odcid      []byte
-	idLen      int // bytes of our own IDs
+	initialID  []byte // of which the Initial keys are derived
+	idLen      int    // bytes of our own IDs
 	Token      []byte
 	sp         [recovery.NumSpaces]rawSpace
 	phase      bool
@@ -92,6 +97,7 @@ type rawSpace struct {
 // Reply is one packet of the connection under test, decoded.
 type Reply struct {
 	Type     wire.PacketType
+	Version  wire.Version // 0 in a short header
 	Number   uint64
 	Frames   []wire.Frame
 	Datagram int // which datagram it came in, counted from 1
@@ -123,7 +129,11 @@ func newRaw(t testing.TB, client bool, opts RawOptions) *RawPeer {
 	if tt, ok := t.(*testing.T); ok {
 		cryptotest.SetGlobalRandom(tt, 1)
 	}
-	r := &RawPeer{t: t, client: client, opts: opts, version: wire.Version1, AutoAck: true}
+	r := &RawPeer{t: t, client: client, opts: opts, version: opts.Version, AutoAck: true}
+	if r.version == 0 {
+		r.version = wire.Version1
+	}
+	r.first = r.version
 	side := netsim.Left // of the connection under test
 	r.remote, r.local = netip.AddrPortFrom(netsim.ClientV4, 50000), netip.AddrPortFrom(netsim.ServerV4, netsim.ServerPort)
 	if client {
@@ -177,8 +187,23 @@ func (r *RawPeer) stop() {
 // Reconnect makes a client's RawPeer send to dcid, with the Initial keys that
 // belong to it.
 func (r *RawPeer) Reconnect(dcid []byte) {
-	r.DCID = dcid
-	r.sp[Initial].write, r.sp[Initial].read = crypt.NewInitial(r.version, dcid)
+	r.DCID, r.initialID = dcid, dcid
+	r.sp[Initial].read, r.sp[Initial].write = r.initialKeys(r.version)
+}
+
+// initialKeys returns the Initial keys of a version.
+func (r *RawPeer) initialKeys(v wire.Version) (read, write *crypt.Keys) {
+	client, server := crypt.NewInitial(v, r.initialID)
+	if r.client {
+		return server, client
+	}
+	return client, server
+}
+
+// goOnIn changes the version of everything that is sent from now on.
+func (r *RawPeer) goOnIn(v wire.Version) {
+	r.version = v
+	_, r.sp[Initial].write = r.initialKeys(v)
 }
 
 func (r *RawPeer) startTLS(conn *tls.QUICConn) {

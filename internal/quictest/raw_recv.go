@@ -93,13 +93,18 @@ func (r *RawPeer) take(data []byte) {
 // takePacket decodes the packet at the front of data and returns its size.
 func (r *RawPeer) takePacket(data []byte, size int) int {
 	var h wire.Header
+	version := r.version
 	p := Reply{Type: wire.Packet1RTT, Datagram: r.GotDatagrams, Size: size}
 	id := App
 	if wire.IsLongHeader(data[0]) {
+		if inv, ok := wire.ParseInvariant(data); ok && !inv.Version.CompatibleWith(wire.Version1) && inv.Version != 0 {
+			r.odcid, r.DCID = inv.DCID, inv.SCID // to be refused, perhaps
+			return len(data)
+		}
 		if !wire.ParseLong(data, &h) {
 			r.t.Fatalf("cannot parse a packet of the connection: %x", data)
 		}
-		p.Type = h.Type
+		p.Type, p.Version, version = h.Type, h.Version, h.Version
 		switch h.Type {
 		case wire.PacketRetry, wire.PacketVersionNegotiation:
 			p.Raw = data[:h.Length]
@@ -109,11 +114,17 @@ func (r *RawPeer) takePacket(data []byte, size int) int {
 		if id = Initial; h.Type == wire.PacketHandshake {
 			id = Handshake
 		}
-		if id == Initial && !r.client && r.odcid == nil {
+		if id == Initial && !r.client && r.initialID == nil {
 			r.meet(&h)
 		}
 		if r.client {
 			r.DCID = bytes.Clone(h.SCID)
+		}
+		if id == Initial && (r.client || version == r.version || version == r.first) {
+			r.sp[Initial].read, _ = r.initialKeys(version)
+			if r.client && version != r.version {
+				r.goOnIn(version)
+			}
 		}
 	} else if !wire.ParseShort(data, r.idLen, &h) {
 		r.t.Fatalf("cannot parse a short header of the connection: %x", data)
@@ -152,8 +163,9 @@ func (r *RawPeer) takePacket(data []byte, size int) int {
 func (r *RawPeer) meet(h *wire.Header) {
 	r.odcid = bytes.Clone(h.DCID)
 	r.Reconnect(r.odcid)
-	s := &r.sp[Initial]
-	s.read, s.write = s.write, s.read
+	if r.opts.Upgrade != 0 {
+		r.goOnIn(r.opts.Upgrade)
+	}
 	r.DCID = bytes.Clone(h.SCID)
 	conn := r.tls
 	r.startTLS(conn)

@@ -27,7 +27,7 @@ func TestClientGivesUpWithoutACommonVersion(t *testing.T) {
 }
 
 func TestClientTriesAnotherVersion(t *testing.T) {
-	opts := RawOptions{Config: func(cfg *core.Config) { cfg.Versions = []wire.Version{wire.Version2, wire.Version1} }}
+	opts := RawOptions{Config: func(cfg *core.Config) { cfg.FirstVersion = wire.Version2 }}
 	r := NewRawServer(t, opts)
 	r.Replies = nil
 	r.SendDatagram(r.negotiation(0x1a2a3a4a, wire.Version1))
@@ -162,8 +162,8 @@ func TestMissingRetrySourceIDIsAnError(t *testing.T) {
 // rekey moves a server's RawPeer to the Initial keys of its own ID, as after a
 // Retry. The Retry itself is still tagged for the first ID.
 func (r *RawPeer) rekey() {
-	client, server := crypt.NewInitial(r.version, r.SCID)
-	r.sp[Initial].read, r.sp[Initial].write = client, server
+	r.initialID = r.SCID
+	r.sp[Initial].read, r.sp[Initial].write = r.initialKeys(r.version)
 }
 
 func TestRetryRoundTrip(t *testing.T) {

@@ -97,7 +97,7 @@ func (c *Client) fetchFrom(ctx context.Context, urls []*url.URL) error {
 	}
 	// A read knows no context: what waits for the server ends with the connection.
 	defer context.AfterFunc(ctx, func() { conn.CloseWithError(0, "interrupted") })()
-	c.Log.Info("connected", "server", conn.RemoteAddr(), "version", fmt.Sprintf("%#x", uint32(conn.ConnectionState().Version)))
+	c.Log.Info("connected", "server", conn.RemoteAddr(), "version", conn.ConnectionState().Version)
 	if c.OnConn != nil {
 		c.OnConn(conn)
 	}

@@ -100,7 +100,7 @@ func runClient(ctx context.Context, e *Env, tc *testCase, keylog io.Writer, log 
 	if tc.justNegotiate {
 		var refused *quic.VersionNegotiationError
 		if errors.As(err, &refused) {
-			log.Info("version negotiated", "server", fmt.Sprintf("%#x", refused.Theirs))
+			log.Info("version negotiated", "server", fmt.Sprint(refused.Theirs))
 			return nil
 		}
 		return fmt.Errorf("version negotiation: got %v, want a Version Negotiation packet", err)
