@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed51309289/quiver/hook"
+	"github.com/seed51309289/quiver/internal/core"
 	"github.com/seed51309289/quiver/internal/recovery"
 	"github.com/seed51309289/quiver/internal/wire"
 )
@@ -60,6 +61,10 @@ type Config struct {
 	DisableGrease bool
 	// DisableECN never marks packets as ECN-capable.
 	DisableECN bool
+
+	// EnableDatagrams takes unreliable messages from the peer (RFC 9221); see
+	// ReceiveDatagram. Sending them is up to the peer's.
+	EnableDatagrams bool
 
 	// QLogDir is a directory for one qlog file per connection. "" = $QLOGDIR, or none.
 	QLogDir string
@@ -126,6 +131,13 @@ func (c *Config) newCongestion(mss int) hook.Congestion {
 		panic("BUG: the config was validated: " + err.Error())
 	}
 	return cc
+}
+
+// extensions says which extensions of QUIC are announced.
+func (c *Config) extensions(cfg *core.Config) {
+	if c.EnableDatagrams {
+		cfg.MaxDatagramFrame = maxDatagramFrame
+	}
 }
 
 // orDefault gives 0 its default and negative values the meaning "off".

@@ -43,9 +43,10 @@ type Conn struct {
 	timer    *time.Timer
 	armed    time.Time // when timer fires; zero = not armed
 
-	accepted [2]queue[*Stream] // streams of the peer; index 1 = unidirectional
-	change   [2]sync.Cond      // accepted changed, or the peer allows more streams
-	closeErr error
+	accepted                      [2]queue[*Stream] // streams of the peer; index 1 = unidirectional
+	change                        [2]sync.Cond      // accepted changed, or the peer allows more streams
+	datagramArrived, datagramRoom sync.Cond
+	closeErr                      error
 
 	ctx    context.Context // nil = never asked for
 	cancel context.CancelCauseFunc
@@ -54,6 +55,7 @@ type Conn struct {
 func newConn(t *Transport, l *Listener, remote netip.AddrPort) *Conn {
 	c := &Conn{t: t, listener: l, remote: remote, established: make(chan struct{})}
 	c.change[0].L, c.change[1].L = &c.mu, &c.mu
+	c.datagramArrived.L, c.datagramRoom.L = &c.mu, &c.mu
 	c.handshaking.Store(true)
 	return c
 }
@@ -103,6 +105,7 @@ func (c *Conn) coreConfig(now time.Time, tlsConfig *tls.Config, conf *Config, od
 		ResetKey:         &c.t.reset,
 	}
 	conf.Limits.apply(cfg)
+	conf.extensions(cfg)
 	c.qlog = openQLog(c.t, conf, c.listener == nil, odcid, now)
 	cfg.Log = c.qlog.log()
 	return cfg
@@ -242,6 +245,10 @@ func (c *Conn) drainEvents() {
 			c.change[kind(uni)].Broadcast()
 		case core.EventStreams:
 			c.change[kind(e.Uni)].Broadcast()
+		case core.EventDatagram:
+			c.datagramArrived.Broadcast()
+		case core.EventDatagramRoom:
+			c.datagramRoom.Broadcast()
 		case core.EventEstablished:
 			c.handleEstablished()
 		case core.EventClosed:
@@ -286,6 +293,8 @@ func (c *Conn) handleClosed(err error) {
 	c.noLongerHalfOpen()
 	c.change[0].Broadcast()
 	c.change[1].Broadcast()
+	c.datagramArrived.Broadcast()
+	c.datagramRoom.Broadcast()
 }
 
 func (c *Conn) noLongerHalfOpen() {
@@ -356,6 +365,10 @@ func (c *Conn) RemoteAddr() net.Addr { return net.UDPAddrFromAddrPort(c.remote) 
 type ConnectionState struct {
 	TLS     tls.ConnectionState
 	Version Version
+
+	// SupportsDatagrams tells which sides take datagrams: this one by
+	// Config.EnableDatagrams, and the peer.
+	SupportsDatagrams struct{ Local, Remote bool }
 }
 
 // ConnectionState returns what was negotiated.
@@ -366,23 +379,8 @@ func (c *Conn) ConnectionState() ConnectionState {
 	if t := c.core.TLSState(); t != nil {
 		s.TLS = *t
 	}
+	s.SupportsDatagrams.Local, s.SupportsDatagrams.Remote = c.core.Datagrams()
 	return s
-}
-
-// Stats is what a connection measured.
-type Stats struct {
-	SmoothedRTT, MinRTT, LatestRTT time.Duration
-	CongestionWindow, InFlight     int    // bytes
-	MTU                            int    // bytes of UDP payload
-	Congestion                     string // name of the controller
-	KeyUpdates                     uint64 // how many there were, whoever began them (RFC 9001 §6)
-}
-
-// Stats returns the present measurements.
-func (c *Conn) Stats() Stats {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return Stats(c.core.Stats())
 }
 
 // UpdateKeys begins a key update (RFC 9001 §6). It reports false while the

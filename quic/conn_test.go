@@ -72,7 +72,7 @@ func TestTransferSurvivesLoss(t *testing.T) {
 		if _, err := st.WriteTo(&got); err != nil || !bytes.Equal(got.Bytes(), want) {
 			t.Fatalf("got %d bytes back, error %v, want the %d written", got.Len(), err, len(want))
 		}
-		stats := c.Stats()
+		stats := c.ConnectionStats()
 		if stats.SmoothedRTT < 10*time.Millisecond || stats.CongestionWindow <= 0 || stats.MTU < 1200 || stats.Congestion != "cubic" {
 			t.Errorf("stats after the transfer: got %+v", stats)
 		}

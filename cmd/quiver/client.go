@@ -164,7 +164,7 @@ func clientHint(err error) string {
 // printStats says what each connection negotiated and measured.
 func (d *downloads) printStats(w io.Writer) {
 	for _, c := range slices.Clone(d.conns) {
-		s, st := c.ConnectionState(), c.Stats()
+		s, st := c.ConnectionState(), c.ConnectionStats()
 		fmt.Fprintf(w, "%s: QUIC %v, %s, %s, %s; RTT %s, least %s; %s window %s; datagrams of %d bytes\n",
 			c.RemoteAddr(), s.Version, s.TLS.NegotiatedProtocol, tls.CipherSuiteName(s.TLS.CipherSuite), s.TLS.CurveID,
 			durationText(st.SmoothedRTT), durationText(st.MinRTT), st.Congestion, sizeText(int64(st.CongestionWindow)), st.MTU)

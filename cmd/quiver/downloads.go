@@ -132,7 +132,7 @@ func (d *downloads) rtt() string {
 	if len(d.conns) == 0 {
 		return ""
 	}
-	s := d.conns[len(d.conns)-1].Stats()
+	s := d.conns[len(d.conns)-1].ConnectionStats()
 	return fmt.Sprintf(", RTT %s (least %s)", durationText(s.SmoothedRTT), durationText(s.MinRTT))
 }
 

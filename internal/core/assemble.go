@@ -23,7 +23,7 @@ func (c *Conn) appendFrames(now hook.Instant, p *packet, buf []byte, free bool) 
 		if p.id == recovery.AppData {
 			c.appendControl(p, buf)
 			c.appendStreamControl(p, buf)
-			c.appendStreams(p, buf)
+			c.appendData(p, buf)
 		}
 		if s.probes > 0 && p.ackOnly {
 			// RFC 9002 §6.2.4: a probe is ack-eliciting, if need be by a PING.
@@ -33,7 +33,9 @@ func (c *Conn) appendFrames(now hook.Instant, p *packet, buf []byte, free bool) 
 			c.put(p, buf, &wire.Frame{Type: wire.FramePing})
 		}
 	}
-	if p.ackOnly && !due {
+	// An ACK that is not due yet goes alone if it leaves a datagram no room.
+	displaced := p.end > p.payload && free && p.id == recovery.AppData && c.datagrams.out.n > 0
+	if p.ackOnly && !due && !displaced {
 		return false
 	}
 	c.ackRun++

@@ -32,6 +32,10 @@ type Config struct {
 	SendBuffer, MaxSendBuffer     uint64 // bytes that a stream takes before the peer has acknowledged them, and how far they grow
 	MaxStreamsBidi, MaxStreamsUni uint64 // streams that the peer may have open
 
+	// MaxDatagramFrame is the largest DATAGRAM frame that we take, in bytes,
+	// header included (RFC 9221 §3). 0 = none.
+	MaxDatagramFrame uint64
+
 	Congestion func(mss int) hook.Congestion
 	AckPolicy  hook.AckPolicy // nil = the built-in one
 	MaxMTU     int            // bytes of UDP payload; 0 = no discovery beyond 1200

@@ -41,11 +41,12 @@ type Conn struct {
 	complete   bool // the TLS handshake is complete
 	confirmed  bool // RFC 9001 §4.1.2
 
-	streams streamTable
-	flow    connFlow
-	control control
-	pool    chunkPool
-	slab    frameSlab
+	streams   streamTable
+	flow      connFlow
+	control   control
+	datagrams datagrams
+	pool      chunkPool
+	slab      frameSlab
 
 	idle    idleState
 	closing closeState
@@ -251,6 +252,10 @@ type Stats struct {
 	MTU                            int // bytes of UDP payload
 	Congestion                     string
 	KeyUpdates                     uint64
+
+	// Datagrams (RFC 9221): sent and received, dropped because they waited too
+	// long to be sent, and dropped because the application did not read them.
+	DatagramsSent, DatagramsReceived, DatagramsDropped, DatagramsUnread uint64
 }
 
 // Stats returns the present measurements.
@@ -263,5 +268,7 @@ func (c *Conn) Stats() Stats {
 		MTU:              c.path.rec.MTU.Current(),
 		Congestion:       c.path.rec.Congestion().Name(),
 		KeyUpdates:       c.keys.number,
+		DatagramsSent:    c.datagrams.sent, DatagramsReceived: c.datagrams.received,
+		DatagramsDropped: c.datagrams.dropped, DatagramsUnread: c.datagrams.unread,
 	}
 }

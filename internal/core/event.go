@@ -7,18 +7,20 @@ type EventKind uint8
 
 // The events of a Conn.
 const (
-	EventEstablished EventKind = iota // the handshake is complete: 1-RTT data may flow both ways
-	EventConfirmed                    // the handshake is confirmed (RFC 9001 §4.1.2)
-	EventOpened                       // the peer opened Stream
-	EventReadable                     // Stream has bytes, its end, or a reset to read
-	EventWritable                     // Stream takes bytes again after a short Write
-	EventStreams                      // the peer allows more streams; Uni says of which type
-	EventIDIssued                     // ID routes to this connection from now on
-	EventIDRetired                    // ID does not any more
-	EventResetToken                   // Token, from the peer, means a stateless reset of this connection
-	EventTokenGone                    // Token does not any more
-	EventClosed                       // Err says why; only drained packets may follow
-	EventDrained                      // forget the connection
+	EventEstablished  EventKind = iota // the handshake is complete: 1-RTT data may flow both ways
+	EventConfirmed                     // the handshake is confirmed (RFC 9001 §4.1.2)
+	EventOpened                        // the peer opened Stream
+	EventReadable                      // Stream has bytes, its end, or a reset to read
+	EventWritable                      // Stream takes bytes again after a short Write
+	EventStreams                       // the peer allows more streams; Uni says of which type
+	EventDatagram                      // ReadDatagram has something
+	EventDatagramRoom                  // SendDatagram has room again after DatagramRoom said no
+	EventIDIssued                      // ID routes to this connection from now on
+	EventIDRetired                     // ID does not any more
+	EventResetToken                    // Token, from the peer, means a stateless reset of this connection
+	EventTokenGone                     // Token does not any more
+	EventClosed                        // Err says why; only drained packets may follow
+	EventDrained                       // forget the connection
 )
 
 // Event is one piece of news for the driver of a Conn.

@@ -54,7 +54,7 @@ func (c *Conn) handleFrames(now hook.Instant, id recovery.SpaceID, payload, dcid
 		if !mayCome(f.Type, id) {
 			return eliciting, violation(ProtocolViolation, f.Type, "%v in an %v packet", f.Type, id)
 		}
-		if err := c.agreed(f.Type); err != nil {
+		if err := c.agreed(f.Type, n); err != nil {
 			return eliciting, err
 		}
 		eliciting = eliciting || f.Type.AckEliciting()
@@ -81,11 +81,17 @@ func unknownFrame(t wire.FrameType) error {
 	return violation(FrameEncodingError, t, "unknown frame type %#x", uint64(t))
 }
 
-// agreed refuses the frames of extensions that we did not announce.
-func (c *Conn) agreed(t wire.FrameType) error {
+// agreed refuses the frames of extensions that we did not announce, and
+// DATAGRAM frames that are larger than we announced.
+func (c *Conn) agreed(t wire.FrameType, size int) error {
 	switch t {
-	case wire.FrameImmediateAck, wire.FrameAckFrequency, wire.FrameResetStreamAt, wire.FrameDatagram, wire.FrameDatagramLength:
+	case wire.FrameImmediateAck, wire.FrameAckFrequency, wire.FrameResetStreamAt:
 		return unknownFrame(t)
+	case wire.FrameDatagram, wire.FrameDatagramLength:
+		// RFC 9221 §3: both are a PROTOCOL_VIOLATION.
+		if most := c.cfg.MaxDatagramFrame; uint64(size) > most {
+			return violation(ProtocolViolation, t, "DATAGRAM frame of %d bytes, we take %d", size, most)
+		}
 	}
 	return nil
 }
@@ -131,6 +137,8 @@ func (c *Conn) handleFrame(now hook.Instant, id recovery.SpaceID, f *wire.Frame,
 		// RFC 9000 §8.2.3: a response to no challenge of ours is ignored.
 	case wire.FrameConnectionClose, wire.FrameApplicationClose:
 		c.handleClose(now, f)
+	case wire.FrameDatagram, wire.FrameDatagramLength:
+		c.handleDatagram(f)
 	case wire.FrameHandshakeDone:
 		return c.handleHandshakeDone(now)
 	}

@@ -29,6 +29,7 @@ func (c *Conn) ownParams() *wire.Params {
 	p.ActiveConnIDLimit = maxRemoteIDs
 	// A connection stays on the path that it began on, and says so.
 	p.DisableMigration = true
+	p.MaxDatagramFrame = c.cfg.MaxDatagramFrame
 	p.InitialSCID = bytes.Clone(c.ids.firstLocal())
 	if !c.client {
 		p.OriginalDCID = bytes.Clone(c.odcid.Bytes())

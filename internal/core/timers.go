@@ -26,7 +26,7 @@ func (c *Conn) deadline() hook.Instant {
 	if !c.complete {
 		at = earlier(at, c.idle.handshakeBy)
 	}
-	if len(c.pool.free) > 0 {
+	if len(c.pool.free) > 0 || c.datagrams.out.slots != nil && c.datagrams.out.n == 0 {
 		at = earlier(at, c.idle.since.Add(trimAfter))
 	}
 	if c.confirmed {
@@ -60,6 +60,7 @@ func (c *Conn) Tick(now Time) {
 	c.tickInitialID(t)
 	if t >= c.idle.since.Add(trimAfter) {
 		c.pool.trim()
+		c.datagrams.out.trim()
 	}
 	if c.paced <= t {
 		c.paced = 0

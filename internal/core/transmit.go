@@ -91,7 +91,7 @@ func (c *Conn) fill(now hook.Instant, b *Batch, budget int) (free bool) {
 
 // wantsBudget reports whether there is anything that congestion control holds back.
 func (c *Conn) wantsBudget() bool {
-	if c.control != 0 || !c.streams.control.empty() || !c.streams.lost.empty() {
+	if c.control != 0 || !c.streams.control.empty() || !c.streams.lost.empty() || c.datagrams.out.n > 0 {
 		return true
 	}
 	if !c.streams.newData.empty() && c.flow.available() > 0 {
