@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/seed51309289/quiver/hook"
-	"github.com/seed51309289/quiver/internal/crypt"
 	"github.com/seed51309289/quiver/internal/recovery"
 	"github.com/seed51309289/quiver/internal/wire"
 )
@@ -143,9 +142,6 @@ func (c *Conn) appendControl(p *packet, buf []byte) {
 		c.control &^= ctlHandshakeDone
 		c.record(p, sentFrame{kind: sentHandshakeDone})
 	}
-	if c.control&ctlPathResponse != 0 {
-		c.appendPathResponses(p, buf)
-	}
 	if c.control&ctlMaxData != 0 && c.put(p, buf, &wire.Frame{Type: wire.FrameMaxData, Limit: c.flow.max}) {
 		c.control &^= ctlMaxData
 		c.record(p, sentFrame{kind: sentMaxData, off: c.flow.max})
@@ -167,24 +163,6 @@ func (c *Conn) appendControl(p *packet, buf []byte) {
 			c.control &^= ctlPing
 		}
 	}
-}
-
-// appendPathResponses answers challenges; a lost answer is not repeated
-// (RFC 9000 §13.3).
-func (c *Conn) appendPathResponses(p *packet, buf []byte) {
-	// RFC 9000 §8.2.2: the datagram has at least 1200 bytes; a batch of smaller
-	// ones is not the place.
-	if p.limit+crypt.TagSize+16 <= p.start+wire.MinInitialDatagram && c.path.validated {
-		return
-	}
-	for len(c.path.responses) > 0 {
-		if !c.put(p, buf, &wire.Frame{Type: wire.FramePathResponse, Path: c.path.responses[0]}) {
-			return
-		}
-		p.expand = true
-		c.path.responses = append(c.path.responses[:0], c.path.responses[1:]...)
-	}
-	c.control &^= ctlPathResponse
 }
 
 func (c *Conn) appendMaxStreams(p *packet, buf []byte) {
@@ -222,12 +200,7 @@ func (c *Conn) appendConnIDs(p *packet, buf []byte) {
 		if !l.send {
 			continue
 		}
-		f := wire.Frame{Type: wire.FrameNewConnectionID, Sequence: l.seq, ConnID: l.id.Bytes()}
-		if c.cfg.ResetKey != nil {
-			f.ResetToken = c.cfg.ResetKey.Token(l.id.Bytes())
-		} else if c.random(f.ResetToken[:]) != nil {
-			return
-		}
+		f := wire.Frame{Type: wire.FrameNewConnectionID, Sequence: l.seq, ConnID: l.id.Bytes(), ResetToken: l.token}
 		if !c.put(p, buf, &f) {
 			return
 		}

@@ -23,8 +23,9 @@ const (
 type localID struct {
 	seq     uint64
 	id      ConnID
-	send    bool // NEW_CONNECTION_ID is to be sent
-	initial bool // a client's first destination ID: routes here, has no sequence number
+	token   [16]byte // for a stateless reset
+	send    bool     // NEW_CONNECTION_ID is to be sent
+	initial bool     // a client's first destination ID: routes here, has no sequence number
 }
 
 // remoteID is a connection ID that we may send to.
@@ -33,10 +34,11 @@ type remoteID struct {
 	id       ConnID
 	token    [16]byte
 	hasToken bool
+	used     bool // by a path
 }
 
-// connIDs are both sides' connection IDs (RFC 9000 §5.1). The IDs in use are
-// remote[0] and every local one.
+// connIDs are both sides' connection IDs (RFC 9000 §5.1). remote[0] is that of
+// the path in use.
 type connIDs struct {
 	local         []localID
 	nextLocal     uint64
@@ -55,6 +57,9 @@ type retiring struct {
 
 func (s *connIDs) dcid() []byte { return s.remote[0].id.Bytes() }
 
+// of is the ID with a sequence number, which a path uses.
+func (s *connIDs) of(seq uint64) []byte { return s.find(seq).id.Bytes() }
+
 // firstLocal is the ID that the handshake packets carry as source.
 func (s *connIDs) firstLocal() []byte {
 	for i := range s.local {
@@ -70,6 +75,11 @@ func (c *Conn) newLocalID() (localID, error) {
 	var l localID
 	l.id.n = LocalIDLen
 	if err := c.random(l.id.b[:LocalIDLen]); err != nil {
+		return l, err
+	}
+	if c.cfg.ResetKey != nil {
+		l.token = c.cfg.ResetKey.Token(l.id.Bytes())
+	} else if err := c.random(l.token[:]); err != nil {
 		return l, err
 	}
 	l.seq = c.ids.nextLocal
@@ -114,7 +124,7 @@ func (c *Conn) tickInitialID(now hook.Instant) {
 	}
 }
 
-func (c *Conn) handleNewConnectionID(f *wire.Frame) error {
+func (c *Conn) handleNewConnectionID(now hook.Instant, f *wire.Frame) error {
 	// RFC 9000 §19.15: not to an endpoint that is addressed by a zero-length ID.
 	if len(c.ids.dcid()) == 0 {
 		return violation(ProtocolViolation, f.Type, "connection ID %d for a peer with a zero-length ID", f.Sequence)
@@ -133,7 +143,7 @@ func (c *Conn) handleNewConnectionID(f *wire.Frame) error {
 	if f.Sequence < c.ids.retirePriorTo {
 		return c.retireRemote(f.Sequence)
 	}
-	if err := c.retireRemoteBelow(f); err != nil {
+	if err := c.retireRemoteBelow(now, f); err != nil {
 		return err
 	}
 	// RFC 9000 §5.1.1: more active IDs than we announced to keep.
@@ -145,10 +155,9 @@ func (c *Conn) handleNewConnectionID(f *wire.Frame) error {
 
 // retireRemoteBelow adds the new ID of f and obeys its retire_prior_to before
 // any of the old ones is used again (RFC 9000 §5.1.2).
-func (c *Conn) retireRemoteBelow(f *wire.Frame) error {
+func (c *Conn) retireRemoteBelow(now hook.Instant, f *wire.Frame) error {
 	r := remoteID{seq: f.Sequence, id: MakeConnID(f.ConnID), token: f.ResetToken, hasToken: true}
 	c.ids.remote = append(c.ids.remote, r)
-	c.events.push(Event{Kind: EventResetToken, Token: r.token})
 	if f.RetirePriorTo <= c.ids.retirePriorTo {
 		return nil
 	}
@@ -159,15 +168,106 @@ func (c *Conn) retireRemoteBelow(f *wire.Frame) error {
 			kept = append(kept, r)
 			continue
 		}
-		if r.hasToken {
-			c.events.push(Event{Kind: EventTokenGone, Token: r.token})
-		}
+		c.tokenGone(&r)
 		if err := c.retireRemote(r.seq); err != nil {
 			return err
 		}
 	}
 	c.ids.remote = kept
+	c.replaceRetired(now)
 	return nil
+}
+
+// replaceRetired gives every path whose ID was retired another one, the path in
+// use first. One that gets none goes: nothing can be sent on it any more.
+func (c *Conn) replaceRetired(now hook.Instant) {
+	c.replaceID(c.path)
+	c.ids.promote(c.path.dcid)
+	for _, p := range append([]*path(nil), c.paths...) {
+		if !c.replaceID(p) {
+			c.dropPath(now, p)
+		}
+	}
+}
+
+// replaceID changes the ID of a path, and of those that share it, if it is gone.
+func (c *Conn) replaceID(p *path) bool {
+	if c.ids.find(p.dcid) != nil {
+		return true
+	}
+	spare := c.ids.spare()
+	if spare == nil {
+		return false
+	}
+	gone := p.dcid
+	c.useRemote(spare)
+	for _, q := range c.paths {
+		if q.dcid == gone {
+			q.dcid = spare.seq
+		}
+	}
+	return true
+}
+
+// find returns the peer's ID with a sequence number, nil if it was retired.
+func (s *connIDs) find(seq uint64) *remoteID {
+	for i := range s.remote {
+		if s.remote[i].seq == seq {
+			return &s.remote[i]
+		}
+	}
+	return nil
+}
+
+// spare returns an ID of the peer that no path used yet, or nil.
+func (s *connIDs) spare() *remoteID {
+	for i := range s.remote {
+		if !s.remote[i].used {
+			return &s.remote[i]
+		}
+	}
+	return nil
+}
+
+// promote brings the ID of the path in use to the front.
+func (s *connIDs) promote(seq uint64) {
+	for i := range s.remote {
+		if s.remote[i].seq == seq {
+			s.remote[0], s.remote[i] = s.remote[i], s.remote[0]
+		}
+	}
+}
+
+// useRemote notes that packets are sent to r. RFC 9000 §10.3.1: from then on,
+// and not before, its token means a stateless reset.
+func (c *Conn) useRemote(r *remoteID) {
+	if !r.used && r.hasToken {
+		c.events.push(Event{Kind: EventResetToken, Token: r.token})
+	}
+	r.used = true
+}
+
+// tokenGone tells the driver that r is used no longer.
+func (c *Conn) tokenGone(r *remoteID) {
+	if r.used && r.hasToken {
+		c.events.push(Event{Kind: EventTokenGone, Token: r.token})
+	}
+}
+
+// abandonRemote retires an ID that we chose to use no longer (RFC 9000 §5.1.2).
+// It adds to the retirements that wait, which bounded how many IDs are in use.
+func (c *Conn) abandonRemote(seq uint64) {
+	for i := range c.ids.remote {
+		r := &c.ids.remote[i]
+		if r.seq != seq || len(r.id.Bytes()) == 0 {
+			continue
+		}
+		c.tokenGone(r)
+		c.ids.remote = append(c.ids.remote[:i], c.ids.remote[i+1:]...)
+		c.ids.retiring = append(c.ids.retiring, retiring{seq, true})
+		c.control |= ctlRetire
+		return
+	}
 }
 
 // retireRemote queues RETIRE_CONNECTION_ID.

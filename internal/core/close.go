@@ -81,9 +81,7 @@ func (c *Conn) drained() {
 		c.events.push(Event{Kind: EventIDRetired, ID: c.ids.local[i].id})
 	}
 	for i := range c.ids.remote {
-		if r := &c.ids.remote[i]; r.hasToken {
-			c.events.push(Event{Kind: EventTokenGone, Token: r.token})
-		}
+		c.tokenGone(&c.ids.remote[i])
 	}
 	c.events.push(Event{Kind: EventDrained})
 }

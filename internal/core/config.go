@@ -41,6 +41,8 @@ type Config struct {
 	MaxMTU     int            // bytes of UDP payload; 0 = no discovery beyond 1200
 	NoECN      bool
 
+	DisableActiveMigration bool // ask the peer to stay on the path that it began on
+
 	ResetKey *crypt.ResetKey // nil = no stateless reset tokens
 	Log      *qlog.Log       // nil = none
 }
@@ -58,4 +60,5 @@ type Incoming struct {
 	Validated    bool // a token proved the client's address (RFC 9000 §8.1)
 	Remote       netip.AddrPort
 	Local        netip.Addr
+	Socket       int
 }

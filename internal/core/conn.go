@@ -25,7 +25,11 @@ type Conn struct {
 	spaces [recovery.NumSpaces]space
 	keys   appKeys
 	det    *recovery.Detector
-	path   *path // the one in use
+	path   *path   // the one in use
+	paths  []*path // all of them, path included
+
+	arrival arrival // the datagram that is being received
+	begun   newPaths
 
 	ids        connIDs
 	odcid      ConnID // the client's first destination ID
@@ -74,7 +78,7 @@ const (
 	ctlDataBlocked
 	ctlNewIDs
 	ctlRetire
-	ctlPathResponse
+	ctlPath // a path has a challenge or an answer to send
 	ctlPing
 )
 
@@ -102,7 +106,7 @@ func NewClient(now Time, cfg *Config, local netip.Addr, remote netip.AddrPort) (
 	if err := c.random(c.odcid.b[:initialIDLen]); err != nil {
 		return nil, err
 	}
-	c.ids.remote = []remoteID{{id: c.odcid}}
+	c.ids.remote = []remoteID{{id: c.odcid, used: true}}
 	if _, err := c.newLocalID(); err != nil {
 		return nil, err
 	}
@@ -128,13 +132,13 @@ func NewServer(now Time, cfg *Config, in *Incoming) (*Conn, error) {
 	}
 	c.version, c.vers.original = in.Version, in.Version
 	c.odcid, c.retried, c.retrySCID = in.OriginalDCID, in.Retried, in.RetrySCID
-	c.ids.remote = []remoteID{{id: in.SCID}}
+	c.ids.remote = []remoteID{{id: in.SCID, used: true}}
 	c.ids.local = []localID{{id: in.DCID, initial: true}}
 	c.events.push(Event{Kind: EventIDIssued, ID: in.DCID})
 	if _, err := c.newLocalID(); err != nil {
 		return nil, err
 	}
-	c.path.validated = in.Validated
+	c.path.socket, c.path.limited, c.path.validated = in.Socket, true, in.Validated
 	c.installInitialKeys(in.DCID.Bytes())
 	c.log.ConnectionStarted(c.at(now), netip.AddrPortFrom(in.Local, 0), in.Remote, c.ids.firstLocal(), in.SCID.Bytes())
 	return c, nil
@@ -145,12 +149,10 @@ func newConn(now Time, cfg *Config, client bool, local netip.Addr, remote netip.
 		return nil, fmt.Errorf("no QUIC version configured")
 	}
 	c := &Conn{cfg: cfg, log: cfg.Log, client: client, epoch: now.Add(-1)}
+	c.peer = wire.DefaultParams()
 	c.path = &path{local: local, remote: remote}
-	c.path.rec = recovery.NewPath(recovery.PathConfig{
-		Congestion: cfg.Congestion(wire.MinInitialDatagram),
-		NoECN:      cfg.NoECN,
-		MTU:        recovery.MTUConfig{Max: mtuMax(cfg.MaxMTU)},
-	})
+	c.path.rec = c.newRecovery(0)
+	c.paths = []*path{c.path}
 	c.det = recovery.NewDetector(recovery.Config{Client: client, Forget: c.forgetSent}, c.path.rec)
 	for i := range c.spaces {
 		c.spaces[i].recv.Init(recovery.SpaceID(i), maxAckDelay, cfg.AckPolicy)
@@ -160,7 +162,6 @@ func newConn(now Time, cfg *Config, client bool, local netip.Addr, remote netip.
 	c.streams.window = c.streams.max
 	c.flow.window, c.flow.max = cfg.ConnWindow, cfg.ConnWindow
 	c.ids.peerLimit = 2
-	c.peer = wire.DefaultParams()
 	c.skipIn = firstSkip
 	c.idle.start(c.at(now), cfg)
 	return c, nil

@@ -2,6 +2,7 @@ package core
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -119,6 +120,24 @@ type StatelessResetError struct{}
 
 func (*StatelessResetError) Error() string { return "peer lost the connection (stateless reset)" }
 func (*StatelessResetError) Unwrap() error { return net.ErrClosed }
+
+// NoPathError ends a connection whose peer answers at no address any more
+// (RFC 9000 §9.3.2).
+type NoPathError struct{}
+
+func (*NoPathError) Error() string { return "no path to the peer could be validated" }
+func (*NoPathError) Unwrap() error { return net.ErrClosed }
+
+// Why a connection does not move to another path.
+var (
+	ErrServerMoves  = errors.New("only a client migrates (RFC 9000 §9)")
+	ErrMoveTooEarly = errors.New("handshake is not confirmed (RFC 9000 §9)")
+	ErrMoveDisabled = errors.New("peer disabled active migration (RFC 9000 §18.2)")
+	ErrMoveNowhere  = errors.New("path is in use, or leads to an address that is not the peer's")
+	ErrMoving       = errors.New("another migration is under way")
+	ErrNoSpareID    = errors.New("peer offers no connection ID for another path (RFC 9000 §9.5)")
+	ErrNoAnswer     = errors.New("peer did not answer on the new path")
+)
 
 // VersionError ends a client's connection to a server that speaks none of its
 // versions (RFC 9000 §6.2).

@@ -19,6 +19,9 @@ const (
 	EventIDRetired                     // ID does not any more
 	EventResetToken                    // Token, from the peer, means a stateless reset of this connection
 	EventTokenGone                     // Token does not any more
+	EventMoved                         // the path in use changed; see Conn.Path
+	EventMoveFailed                    // the path that Move asked for was given up; Err says why
+	EventSocketIdle                    // no path uses Socket any more
 	EventClosed                        // Err says why; only drained packets may follow
 	EventDrained                       // forget the connection
 )
@@ -30,6 +33,7 @@ type Event struct {
 	Uni    bool
 	ID     ConnID
 	Token  [16]byte
+	Socket int
 	Err    error
 }
 
@@ -79,6 +83,7 @@ type Datagram struct {
 	Data   []byte
 	Remote netip.AddrPort
 	Local  netip.Addr // invalid = unknown
+	Socket int        // of the driver, by its own numbers; the first is 0
 	ECN    uint8      // the two ECN bits of the IP header
 }
 
@@ -88,6 +93,7 @@ type Batch struct {
 	Buf         []byte // in: capacity; out: the datagrams
 	MaxSegments int    // in: how many the socket can send at once
 	Segment     int
+	Socket      int // as in Datagram
 	Remote      netip.AddrPort
 	Local       netip.Addr
 	ECN         uint8

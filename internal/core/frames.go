@@ -97,6 +97,9 @@ func (c *Conn) agreed(t wire.FrameType, size int) error {
 }
 
 func (c *Conn) handleFrame(now hook.Instant, id recovery.SpaceID, f *wire.Frame, dcid []byte) error {
+	if !isProbing(f.Type) {
+		c.arrival.nonProbing = true
+	}
 	if f.Type.IsStream() {
 		return c.handleStream(now, f)
 	}
@@ -128,13 +131,13 @@ func (c *Conn) handleFrame(now hook.Instant, id recovery.SpaceID, f *wire.Frame,
 		_, err := c.streamForReceive(f.StreamID, f.Type)
 		return err
 	case wire.FrameNewConnectionID:
-		return c.handleNewConnectionID(f)
+		return c.handleNewConnectionID(now, f)
 	case wire.FrameRetireConnectionID:
 		return c.handleRetireConnectionID(f, dcid)
 	case wire.FramePathChallenge:
-		c.handlePathChallenge(f)
+		c.handlePathChallenge(now, f)
 	case wire.FramePathResponse:
-		// RFC 9000 §8.2.3: a response to no challenge of ours is ignored.
+		c.handlePathResponse(now, f)
 	case wire.FrameConnectionClose, wire.FrameApplicationClose:
 		c.handleClose(now, f)
 	case wire.FrameDatagram, wire.FrameDatagramLength:

@@ -27,9 +27,8 @@ func (c *Conn) ownParams() *wire.Params {
 	p.MaxStreamsBidi, p.MaxStreamsUni = c.cfg.MaxStreamsBidi, c.cfg.MaxStreamsUni
 	p.MaxAckDelay = maxAckDelay
 	p.ActiveConnIDLimit = maxRemoteIDs
-	// A connection stays on the path that it began on, and says so.
-	p.DisableMigration = true
 	p.MaxDatagramFrame = c.cfg.MaxDatagramFrame
+	p.DisableMigration = c.cfg.DisableActiveMigration
 	p.InitialSCID = bytes.Clone(c.ids.firstLocal())
 	if !c.client {
 		p.OriginalDCID = bytes.Clone(c.odcid.Bytes())
@@ -75,6 +74,7 @@ func (c *Conn) handleParams(now hook.Instant, b []byte) error {
 	c.path.rec.MTU.SetLimit(int(min(p.MaxUDPPayload, maxDatagram)))
 	if p.ResetToken != nil {
 		c.ids.remote[0].token, c.ids.remote[0].hasToken = *p.ResetToken, true
+		c.ids.remote[0].used = true
 		c.events.push(Event{Kind: EventResetToken, Token: *p.ResetToken})
 	}
 	return nil

@@ -41,15 +41,9 @@ func (c *Conn) Receive(now Time, d *Datagram) {
 		return
 	case c.closing.state != stateOpen:
 		return
-	case d.Remote != c.path.remote:
-		// RFC 9000 §9: we announced disable_active_migration, so packets from
-		// another address are dropped, without a stateless reset.
+	case !c.arrive(d):
 		c.log.PacketDropped(t, wire.Packet1RTT, len(d.Data), "unknown_path")
 		return
-	}
-	if !c.path.validated {
-		c.path.received += uint64(len(d.Data))
-		c.det.SetAmplificationBlocked(false)
 	}
 	c.receiveDatagram(t, d.Data, d.ECN)
 	if len(c.held) > 0 && c.canRelease() {
@@ -224,14 +218,19 @@ func (c *Conn) process(now hook.Instant, id recovery.SpaceID, info *qlog.PacketI
 		c.fail(now, violation(ProtocolViolation, 0, "packet %d has no frames", info.Number))
 		return
 	}
+	c.arrival.dcid, c.arrival.nonProbing = MakeConnID(info.DCID), false
 	eliciting, err := c.handleFrames(now, id, payload, info.DCID)
 	if err != nil {
 		c.fail(now, err)
 		return
 	}
+	largest, some := c.spaces[id].recv.Largest()
 	// handleFrames may have discarded the space.
 	if !c.spaces[id].discarded {
 		c.spaces[id].recv.Add(now, info.Number, eliciting, info.ECN)
+	}
+	if id == recovery.AppData && c.closing.state == stateOpen {
+		c.followPeer(now, !some || info.Number > largest)
 	}
 }
 

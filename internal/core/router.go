@@ -228,7 +228,7 @@ func (r *Router[C]) routeInitial(now time.Time, d *Datagram) Route[C] {
 	}
 	in := &Incoming{
 		Version: h.Version, DCID: MakeConnID(h.DCID), SCID: MakeConnID(h.SCID),
-		OriginalDCID: MakeConnID(h.DCID), Remote: d.Remote, Local: d.Local,
+		OriginalDCID: MakeConnID(h.DCID), Remote: d.Remote, Local: d.Local, Socket: d.Socket,
 	}
 	if len(h.Token) > 0 {
 		if reply, done := r.useToken(now, in, &h); done {

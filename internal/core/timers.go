@@ -19,7 +19,7 @@ func (c *Conn) deadline() hook.Instant {
 	at = earlier(at, c.det.Deadline())
 	at = earlier(at, c.paced)
 	for i := range c.spaces {
-		if c.spaces[i].write != nil {
+		if c.spaces[i].write != nil && !c.blocked() {
 			at = earlier(at, c.spaces[i].recv.AckDeadline())
 		}
 	}
@@ -30,6 +30,7 @@ func (c *Conn) deadline() hook.Instant {
 		at = earlier(at, c.idle.since.Add(trimAfter))
 	}
 	if c.confirmed {
+		at = earlier(at, c.pathDeadline())
 		at = earlier(at, c.idle.keepAliveAt())
 		at = earlier(at, c.keys.dropAt)
 		at = earlier(at, c.ids.initialUntil)
@@ -53,6 +54,10 @@ func (c *Conn) Tick(now Time) {
 		return
 	}
 	c.tickIdle(t)
+	if c.closing.state != stateOpen {
+		return
+	}
+	c.tickPaths(t)
 	if c.closing.state != stateOpen {
 		return
 	}

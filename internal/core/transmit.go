@@ -20,9 +20,9 @@ type packet struct {
 	end      int // after the last frame
 	limit    int // where frames must end; the tag follows
 	pn       uint64
+	dcid     []byte
 	sent     recovery.Sent
 	ackOnly  bool // nothing but an ACK so far
-	expand   bool // the datagram must have 1200 bytes
 }
 
 // Transmit fills b with datagrams to send now and reports whether there are
@@ -30,12 +30,15 @@ type packet struct {
 func (c *Conn) Transmit(now Time, b *Batch) bool {
 	t := c.at(now)
 	b.Buf, b.Segment, b.Probe = b.Buf[:0], 0, false
-	b.Remote, b.Local, b.ECN = c.path.remote, c.path.local, 0
+	b.Socket, b.Remote, b.Local, b.ECN = c.path.socket, c.path.remote, c.path.local, 0
 	switch c.closing.state {
 	case stateDraining, stateDrained:
 		return false
 	case stateClosing:
 		return c.transmitClose(t, b)
+	}
+	if c.transmitPaths(t, b) {
+		return true
 	}
 	budget, retry := c.det.Budget(t)
 	c.paced = 0
@@ -59,7 +62,7 @@ func (c *Conn) fill(now hook.Instant, b *Batch, budget int) (free bool) {
 			limit = b.Segment
 		}
 		limit = min(limit, cap(b.Buf)-len(b.Buf), c.path.allowance())
-		if limit < wire.MinInitialDatagram && !c.path.validated {
+		if c.blocked() {
 			// RFC 9000 §8.1: wait for more bytes from the client.
 			c.det.SetAmplificationBlocked(true)
 			return true
@@ -87,6 +90,21 @@ func (c *Conn) fill(now hook.Instant, b *Batch, budget int) (free bool) {
 		}
 	}
 	return true
+}
+
+// blocked reports whether the peer's address is not proved, and must not get
+// another datagram until more comes from it.
+func (c *Conn) blocked() bool {
+	return c.path.capped() && c.path.allowance() < c.leastCapped()
+}
+
+// leastCapped is the least room for a datagram to an address that is not
+// proved, in bytes: in the handshake that of any Initial.
+func (c *Conn) leastCapped() int {
+	if !c.complete {
+		return wire.MinInitialDatagram
+	}
+	return longestShort + minPayload + crypt.TagSize
 }
 
 // wantsBudget reports whether there is anything that congestion control holds back.
@@ -120,7 +138,7 @@ func (c *Conn) appendDatagram(now hook.Instant, b *Batch, limit int, free bool) 
 			continue
 		}
 		p := &packets[n]
-		if !c.beginPacket(p, id, buf[:at], start+limit) {
+		if !c.beginPacket(p, id, c.path, buf[:at], start+limit, minPayload) {
 			continue
 		}
 		if c.appendFrames(now, p, buf, free || s.probes > 0) {
@@ -141,10 +159,17 @@ func (c *Conn) appendDatagram(now hook.Instant, b *Batch, limit int, free bool) 
 	return at - start
 }
 
-// beginPacket writes a header after what is in buf. It reports false if the
-// packet would have no room for a useful frame before end.
-func (c *Conn) beginPacket(p *packet, id recovery.SpaceID, buf []byte, end int) bool {
+// The longest headers, in bytes.
+const (
+	longestLong  = 1 + 4 + 1 + 20 + 1 + 20 + 8 + 2 + 4
+	longestShort = 1 + 20 + 4
+)
+
+// beginPacket writes the header of a packet that leaves on a path, after what
+// is in buf. It reports false if frames would have less than room before end.
+func (c *Conn) beginPacket(p *packet, id recovery.SpaceID, on *path, buf []byte, end, room int) bool {
 	*p = packet{id: id, start: len(buf), limit: end - crypt.TagSize, ackOnly: true}
+	p.sent.Path = on.rec.ID()
 	p.pn = c.det.NextNumber(id)
 	acked := int64(-1)
 	if pn, ok := c.det.LargestAcked(id); ok {
@@ -155,13 +180,18 @@ func (c *Conn) beginPacket(p *packet, id recovery.SpaceID, buf []byte, end int) 
 	if id == recovery.Initial {
 		token = c.retryToken
 	}
-	const longest = 1 + 4 + 1 + 20 + 1 + 20 + 8 + 2 + 4
-	if p.limit-p.start < longest+len(token)+minPayload {
+	longest := longestShort
+	if id != recovery.AppData {
+		longest = longestLong + len(token)
+	}
+	if p.limit-p.start < longest+room {
 		return false
 	}
 	if id == recovery.AppData {
-		buf = wire.AppendShort(buf, c.ids.dcid(), p.pn, p.pnLen, c.keys.phase, false)
+		p.dcid = c.ids.of(on.dcid)
+		buf = wire.AppendShort(buf, p.dcid, p.pn, p.pnLen, c.keys.phase, false)
 	} else {
+		p.dcid = c.ids.dcid()
 		buf, p.lengthAt = wire.AppendLong(buf, spaceTypes[id], c.version, c.ids.dcid(), c.ids.firstLocal(), token, p.pn, p.pnLen)
 	}
 	if c.clearsFixedBit() {
@@ -181,11 +211,10 @@ const minPayload = 64
 
 // padDatagram brings a datagram that must be large up to 1200 bytes, by PADDING
 // in its last packet: one with an Initial (RFC 9000 §14.1: a client always, a
-// server when the Initial is ack-eliciting) or a PATH_RESPONSE (§8.2.2).
+// server when the Initial is ack-eliciting).
 func (c *Conn) padDatagram(packets []packet, buf []byte, start, limit int) {
 	first, last := &packets[0], &packets[len(packets)-1]
-	initial := first.id == recovery.Initial && (c.client || first.sent.Flags&recovery.AckEliciting != 0)
-	if !initial && !last.expand {
+	if first.id != recovery.Initial || !c.client && first.sent.Flags&recovery.AckEliciting == 0 {
 		return
 	}
 	if missing := min(wire.MinInitialDatagram, limit) - (last.end + crypt.TagSize - start); missing > 0 {
@@ -250,7 +279,7 @@ func (c *Conn) skipNumber() {
 }
 
 func (c *Conn) logSent(now hook.Instant, p *packet, buf []byte, size int, ecn uint8) {
-	info := qlog.PacketInfo{Type: spaceTypes[p.id], Number: p.pn, HasNumber: true, DCID: c.ids.dcid(), Size: size, ECN: ecn,
+	info := qlog.PacketInfo{Type: spaceTypes[p.id], Number: p.pn, HasNumber: true, DCID: p.dcid, Size: size, ECN: ecn,
 		MTUProbe: p.sent.Flags&recovery.MTUProbe != 0}
 	if p.id != recovery.AppData {
 		info.SCID, info.Version = c.ids.firstLocal(), c.version
@@ -270,12 +299,12 @@ func (c *Conn) transmitProbe(now hook.Instant, b *Batch, budget int) bool {
 		return false
 	}
 	size := c.path.rec.MTU.Probe(now)
-	if size == 0 || size > cap(b.Buf) || budget < size || !c.det.CanTrack(recovery.AppData) {
+	if size == 0 || c.path.capped() || size > cap(b.Buf) || budget < size || !c.det.CanTrack(recovery.AppData) {
 		return false
 	}
 	buf := b.Buf[:size]
 	var p packet
-	if !c.beginPacket(&p, recovery.AppData, buf[:0], size) {
+	if !c.beginPacket(&p, recovery.AppData, c.path, buf[:0], size, minPayload) {
 		return false
 	}
 	p.limit = size - crypt.TagSize
@@ -295,7 +324,7 @@ func (c *Conn) TooBig(now Time, size int) { c.path.rec.MTU.LocalTooBig(c.at(now)
 // able to read it (RFC 9000 §10.2.3).
 func (c *Conn) transmitClose(now hook.Instant, b *Batch) bool {
 	limit := min(wire.MinInitialDatagram, cap(b.Buf), c.path.allowance())
-	if !c.closing.send || limit < wire.MinInitialDatagram {
+	if !c.closing.send || limit < min(wire.MinInitialDatagram, c.leastCapped()) {
 		return false
 	}
 	c.closing.send = false
@@ -307,7 +336,7 @@ func (c *Conn) transmitClose(now hook.Instant, b *Batch) bool {
 			continue
 		}
 		p, f := &packets[n], c.closeFrame(id)
-		if !c.beginPacket(p, id, buf[:at], limit) || p.payload+32+len(f.Data) > p.limit {
+		if !c.beginPacket(p, id, c.path, buf[:at], limit, minPayload) || p.payload+32+len(f.Data) > p.limit {
 			continue
 		}
 		p.end = len(wire.AppendFrame(buf[:p.payload], f))

@@ -106,7 +106,7 @@ func TestServerAnnouncesItsParameters(t *testing.T) {
 	if string(p.OriginalDCID) != "original" || p.RetrySCID != nil || p.ResetToken == nil || p.Preferred != nil {
 		t.Errorf("RFC 9000 §7.3: parameters %+v", p)
 	}
-	if string(p.InitialSCID) != string(r.DCID) || !p.DisableMigration || p.MaxIdleTimeout != time.Minute {
+	if string(p.InitialSCID) != string(r.DCID) || p.DisableMigration || p.MaxIdleTimeout != time.Minute {
 		t.Errorf("parameters %+v", p)
 	}
 }

@@ -69,18 +69,6 @@ func TestUnknownPathResponseIsIgnored(t *testing.T) {
 	})
 }
 
-func TestPacketsFromAnotherAddressAreIgnored(t *testing.T) {
-	testSides(t, RawOptions{}, func(t *testing.T, r *RawPeer) {
-		own := r.local
-		r.local = r.remote
-		r.Send(App, challenge(1))
-		r.Send(App, encode(wire.Frame{Type: wire.FrameConnectionClose}))
-		r.local = own
-		r.WantNoFrame("RFC 9000 §9: migration is disabled", wire.FramePathResponse)
-		r.WantOpen("and harms nothing")
-	})
-}
-
 func TestServerSendsAtMostThreeTimesWhatItGot(t *testing.T) {
 	r := NewRawClient(t, RawOptions{})
 	r.AutoAck = false

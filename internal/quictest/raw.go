@@ -106,6 +106,8 @@ type Reply struct {
 	Spin     bool
 	DCID     string
 	Token    string
+	To       netip.AddrPort
+	Socket   int
 	Raw      []byte // Retry and Version Negotiation: the packet; nil otherwise
 }
 

@@ -94,7 +94,7 @@ func (r *RawPeer) take(data []byte) {
 func (r *RawPeer) takePacket(data []byte, size int) int {
 	var h wire.Header
 	version := r.version
-	p := Reply{Type: wire.Packet1RTT, Datagram: r.GotDatagrams, Size: size}
+	p := Reply{Type: wire.Packet1RTT, Datagram: r.GotDatagrams, Size: size, To: r.batch.Remote, Socket: r.batch.Socket}
 	id := App
 	if wire.IsLongHeader(data[0]) {
 		if inv, ok := wire.ParseInvariant(data); ok && !inv.Version.CompatibleWith(wire.Version1) && inv.Version != 0 {

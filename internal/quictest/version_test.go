@@ -297,8 +297,11 @@ func TestStatelessResetLooksLikeAnyPacket(t *testing.T) {
 
 func TestResetTokensOfIssuedIDsWork(t *testing.T) {
 	testSides(t, RawOptions{}, func(t *testing.T, r *RawPeer) {
-		r.Send(App, newID(1, 0))
 		token := []byte("0000000000000001")
+		r.Send(App, newID(1, 0))
+		r.SendDatagram(append(append([]byte{0x40}, make([]byte, 30)...), token...))
+		r.WantOpen("RFC 9000 §10.3.1: the token of an ID that was not used yet")
+		r.Send(App, newID(2, 1))
 		r.SendDatagram(append(append([]byte{0x40}, make([]byte, 30)...), token...))
 		var reset *core.StatelessResetError
 		if !errors.As(r.Conn.Err(), &reset) {

@@ -99,9 +99,12 @@ func (d *Detector) PathByID(id uint8) *Path {
 	return d.paths[id]
 }
 
-// SetPath makes p current, adding it if it is new.
+// SetPath makes p current, adding it if it is new. Probe timeouts that grew on another path do not count on it.
 func (d *Detector) SetPath(p *Path) {
 	d.AddPath(p)
+	if d.path != p {
+		d.ptoCount = 0
+	}
 	d.path = p
 }
 

@@ -32,6 +32,9 @@ func (d *Detector) PTO(space SpaceID) time.Duration {
 	return pto
 }
 
+// PathPTO returns the probe timeout of the application's packets on any path, without back-off.
+func (d *Detector) PathPTO(p *Path) time.Duration { return p.RTT.pto() + d.cfg.MaxAckDelay }
+
 // PTOCount returns how many probe timeouts fired since the last acknowledgment.
 func (d *Detector) PTOCount() int { return d.ptoCount }
 
