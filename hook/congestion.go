@@ -32,6 +32,13 @@ type SlowStarter interface {
 	InSlowStart() bool
 }
 
+// LossUndoer is an optional part of a Congestion that can take back its last reaction to loss.
+type LossUndoer interface {
+	// UndoLoss tells that every packet of the last episode of loss arrived after all: it was reordering. An episode is what was sent before the
+	// first of its losses was declared; one in which the network marked packets, or with persistent congestion, is never taken back.
+	UndoLoss(now Instant)
+}
+
 // RTT is the state of a path's round-trip time estimate (RFC 9002 §5). While HasSample is false Smoothed and Var hold the initial values
 // and Latest and Min are 0.
 type RTT struct {
@@ -45,6 +52,10 @@ type Acked struct {
 	Bytes         int     // newly acknowledged bytes that were in flight
 	LargestSent   Instant // when the newly acknowledged packet with the largest number was sent
 	PriorInFlight int     // bytes in flight just before this acknowledgment, losses it revealed included
+	InFlight      int     // bytes in flight now
+	TxInFlight    int     // bytes in flight when the packet that left at LargestSent had left, with it
+	LostSince     int     // bytes declared lost on this path since then
+	CE            int     // packets that this acknowledgment newly reports as marked "congestion experienced"
 	AppLimited    bool    // in the last round trip the application, not the window or the pacer, held the sender back
 	RTT           RTT     // after this acknowledgment's sample, if it gave one
 	RTTSampled    bool    // this acknowledgment gave RTT.Latest
@@ -53,7 +64,8 @@ type Acked struct {
 }
 
 // Rate is a delivery rate sample: Bytes were delivered in Interval, the longer of the time it took to send them and the time it took to
-// acknowledge them. Interval is 0 when there is no sample.
+// acknowledge them. Interval is 0 when there is no sample: also when it would be shorter than the least round-trip time, since acknowledgments
+// that come in a bunch say nothing about the bottleneck.
 type Rate struct {
 	Delivered  uint64 // bytes acknowledged on this path since its beginning
 	Bytes      uint64 // bytes delivered over Interval
@@ -65,8 +77,13 @@ type Rate struct {
 type Lost struct {
 	Now         Instant
 	Bytes       int     // bytes lost; 0 with CE
+	Packets     int     // packets lost; 0 with CE
+	Runs        int     // runs of consecutive packet numbers among them
 	LargestSent Instant // when the newest lost packet was sent (with CE: the newest acknowledged packet)
 	InFlight    int     // bytes in flight after the lost bytes left it
+	TxInFlight  int     // bytes in flight when the packet that left at LargestSent had left, with it
+	LostSince   int     // bytes declared lost on this path since then, Bytes included
+	AppLimited  bool    // that packet left while the application had nothing more to send
 	Persistent  bool    // persistent congestion (RFC 9002 §7.6): the window falls to its minimum
 	CE          bool    // the network marked instead of dropping: nothing was lost
 }

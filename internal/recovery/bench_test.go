@@ -114,12 +114,18 @@ func BenchmarkOnAck(b *testing.B) {
 }
 
 func BenchmarkSentAndAcked(b *testing.B) {
-	p := newPipe()
-	for b.Loop() {
-		p.send()
-		p.ack()
+	for _, name := range names {
+		b.Run(name, func(b *testing.B) {
+			p := newPipe()
+			cc, _ := New(name, BaseMTU)
+			p.d.Path().SetCongestion(cc)
+			for b.Loop() {
+				p.send()
+				p.ack()
+			}
+			perDatagram(b, train)
+		})
 	}
-	perDatagram(b, train)
 }
 
 func BenchmarkReceived(b *testing.B) {

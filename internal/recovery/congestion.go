@@ -9,7 +9,7 @@ import (
 )
 
 // names of the built-in controllers, in the order an error lists them.
-var names = []string{"cubic", "newreno"}
+var names = []string{"cubic", "newreno", "bbr"}
 
 // New returns the built-in congestion controller of that name for datagrams of mss bytes. The error lists the names that exist.
 func New(name string, mss int) (hook.Congestion, error) {
@@ -18,6 +18,8 @@ func New(name string, mss int) (hook.Congestion, error) {
 		return newCubic(mss), nil
 	case "newreno":
 		return newReno(mss), nil
+	case "bbr":
+		return newBBR(mss), nil
 	}
 	return nil, fmt.Errorf("unknown congestion controller %q (have %s)", name, strings.Join(names, ", "))
 }

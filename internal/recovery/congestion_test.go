@@ -94,6 +94,9 @@ func TestInitialAndMinimumWindow(t *testing.T) {
 			if got := cc.Window(); got != tc.initial {
 				t.Errorf("%s: initial window for datagrams of %d = %d, want %d", name, tc.mss, got, tc.initial)
 			}
+			if name == "bbr" {
+				continue // which keeps to its model; its minimum is tested with it
+			}
 			for i := range 20 {
 				cc.Lost(&hook.Lost{Now: hook.Instant(2 + i), LargestSent: hook.Instant(1 + i)})
 				cc.Lost(&hook.Lost{Now: hook.Instant(2 + i), LargestSent: hook.Instant(2 + i)})

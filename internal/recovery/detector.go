@@ -171,6 +171,7 @@ func (d *Detector) OnSent(now hook.Instant, space SpaceID, pn uint64, p Sent) {
 	}
 	if p.Flags&InFlight != 0 {
 		path.onSent(now, int(p.Size))
+		p.load = uint32(path.inFlight)
 	}
 	if p.Flags&ECT != 0 {
 		s.marked++
@@ -277,7 +278,9 @@ func (d *Detector) acknowledge(s *space, e *Sent, path *Path) {
 	t := &path.tally
 	t.touched = true
 	t.acks++
-	t.newestAcked = max(t.newestAcked, e.At)
+	if e.At >= t.newestAcked {
+		t.newestAcked, t.ackedLoad = e.At, e.load
+	}
 	if e.Flags&InFlight != 0 {
 		path.inFlight -= int(e.Size)
 		t.acked += int(e.Size)
@@ -323,6 +326,9 @@ func (d *Detector) checkECN(now hook.Instant, s *space, got *newlyAcked, counts 
 	if got.path != nil {
 		congested = got.path.ECN.onAck(now, got.sentAt, &report)
 		got.path.tally.ce = congested
+		if counts != nil && !got.path.ECN.Failed() {
+			got.path.tally.marks = int(counts.CE - s.ecn.CE)
+		}
 	}
 	if counts != nil {
 		s.ecn = *counts

@@ -85,13 +85,13 @@ func (d *Detector) lose(s *space, id SpaceID, pn uint64, e *Sent, fates Fates) {
 		s.eliciting--
 	}
 	if path := d.PathByID(e.Path); path != nil {
-		path.lose(e)
+		path.lose(pn, e)
 	}
 	fates.PacketLost(id, pn, e)
 }
 
 // lose takes a lost packet off the path.
-func (p *Path) lose(e *Sent) {
+func (p *Path) lose(pn uint64, e *Sent) {
 	size := int(e.Size)
 	p.tally.touched = true
 	if e.Flags&ECT != 0 {
@@ -106,10 +106,22 @@ func (p *Path) lose(e *Sent) {
 		return
 	}
 	if e.Flags&InFlight != 0 {
-		p.tally.lost += size
-		p.tally.newestLost = max(p.tally.newestLost, e.At)
+		p.tally.lose(pn, e)
 	}
 	p.tally.bigLost = p.tally.bigLost || size > p.MTU.base
+}
+
+// lose counts a lost packet that was in flight.
+func (t *tally) lose(pn uint64, e *Sent) {
+	if t.packets == 0 || pn != t.lastLost+1 {
+		t.runs++
+	}
+	t.packets++
+	t.lastLost = pn
+	t.lost += int(e.Size)
+	if e.At >= t.newestLost {
+		t.newestLost, t.lostLoad = e.At, e.load
+	}
 }
 
 // follow takes a settled packet into a run of losses.

@@ -33,6 +33,7 @@ type Path struct {
 	pacer     pacer
 	inFlight  int // bytes
 	rate      rateSampler
+	losses    lossHistory
 	use       usage
 	tally     tally
 	collapsed hook.Instant // packets sent until then were part of the last persistent congestion
@@ -54,9 +55,15 @@ type tally struct {
 	prior       int // bytes in flight before
 	acks        int // packets newly acknowledged
 	acked, lost int // bytes in flight that were acknowledged, and lost (MTU probes not counted as lost)
+	packets     int // that were lost
+	runs        int // of consecutive numbers among them
 	newestAcked hook.Instant
 	newestLost  hook.Instant
-	bigAcked    bool // larger than the base MTU, probes aside
+	ackedLoad   uint32 // Sent.load of the newest acknowledged and the newest lost packet
+	lostLoad    uint32
+	lastLost    uint64 // number of the packet lost last
+	marks       int    // newly reported CE marks
+	bigAcked    bool   // larger than the base MTU, probes aside
 	bigLost     bool
 	persistent  bool
 	ce          bool
@@ -155,12 +162,12 @@ func (p *Path) conclude(now hook.Instant) {
 	}
 	p.resize(p.MTU.onLosses(t.bigAcked, t.bigLost))
 	if t.lost > 0 {
-		p.lossNews = hook.Lost{Now: now, Bytes: t.lost, LargestSent: t.newestLost, InFlight: p.inFlight, Persistent: t.persistent}
-		p.cc.Lost(&p.lossNews)
+		p.concludeLosses(now)
 	}
 	// One congestion event an acknowledgment: marks add nothing to a loss.
 	if t.ce && t.lost == 0 {
-		p.lossNews = hook.Lost{Now: now, LargestSent: t.newestAcked, InFlight: p.inFlight, CE: true}
+		p.lossNews = hook.Lost{Now: now, LargestSent: t.newestAcked, InFlight: p.inFlight, CE: true,
+			TxInFlight: int(t.ackedLoad), LostSince: p.losses.since(t.newestAcked), AppLimited: p.rate.limitedAt(t.newestAcked)}
 		p.cc.Lost(&p.lossNews)
 	}
 	if t.acks > 0 {
@@ -168,13 +175,24 @@ func (p *Path) conclude(now hook.Instant) {
 	}
 }
 
+func (p *Path) concludeLosses(now hook.Instant) {
+	t := &p.tally
+	p.losses.onLost(now, t.lost, p.RTT.Smoothed())
+	p.lossNews = hook.Lost{
+		Now: now, Bytes: t.lost, Packets: t.packets, Runs: t.runs, LargestSent: t.newestLost, InFlight: p.inFlight, TxInFlight: int(t.lostLoad),
+		LostSince: p.losses.since(t.newestLost), AppLimited: p.rate.limitedAt(t.newestLost), Persistent: t.persistent,
+	}
+	p.cc.Lost(&p.lossNews)
+}
+
 func (p *Path) concludeAcks(now hook.Instant) {
 	t := &p.tally
 	p.use.advance(now, t.newestAcked)
 	p.ackEvent = hook.Acked{
-		Now: now, Bytes: t.acked, LargestSent: t.newestAcked, PriorInFlight: t.prior,
+		Now: now, Bytes: t.acked, LargestSent: t.newestAcked, PriorInFlight: t.prior, InFlight: p.inFlight,
+		TxInFlight: int(t.ackedLoad), LostSince: p.losses.since(t.newestAcked), CE: t.marks,
 		AppLimited: p.use.appLimited(p.Window()), RTT: p.RTT.Snapshot(), RTTSampled: t.rttSampled,
-		Round: p.use.round, Rate: p.rate.onAck(now, t.newestAcked, t.acked),
+		Round: p.use.round, Rate: p.rate.onAck(now, t.newestAcked, t.acked, p.RTT.Min()),
 	}
 	p.cc.Acked(&p.ackEvent)
 	p.use.peak = max(p.use.peak, p.inFlight)

@@ -34,7 +34,8 @@ type Sent struct {
 	Len            uint16
 	Size           uint16 // bytes of UDP payload it took, its share of a coalesced datagram
 	Flags          Flag
-	Path           uint8 // PathConfig.ID of the path it left on
+	Path           uint8  // PathConfig.ID of the path it left on
+	load           uint32 // bytes in flight on that path once it had left
 }
 
 // Fates learns what became of packets. The detector calls it synchronously, in ascending order of packet numbers, acknowledged packets
