@@ -26,6 +26,12 @@ type Congestion interface {
 	PacingRate() uint64
 }
 
+// CongestionConfig is what a new controller is told.
+type CongestionConfig struct {
+	// DatagramSize is the largest datagram that the path is known to carry, in bytes; MTUChanged tells when it grows.
+	DatagramSize int
+}
+
 // SlowStarter is an optional part of a Congestion: the pacer doubles the rate it derives while InSlowStart is true, since a window that
 // doubles every round trip must be able to leave in half of one.
 type SlowStarter interface {

@@ -49,8 +49,13 @@ type Config struct {
 	// Limits bounds what a connection takes of this host's memory.
 	Limits Limits
 
-	// Congestion names the congestion controller: "cubic" or "newreno". "" = cubic.
+	// Congestion names the built-in congestion controller: "cubic" (RFC 9438),
+	// "newreno" (RFC 9002) or "bbr" (draft-ietf-ccwg-bbr). "" = cubic.
 	Congestion string
+	// NewCongestion makes a controller of the program's own for each network path,
+	// with every call a new one. nil, as its result too, leaves it to Congestion.
+	// The connection calls it and what it returns under its lock, see hook.
+	NewCongestion func(hook.CongestionConfig) hook.Congestion
 
 	// MaxDatagramSize bounds path MTU discovery, in bytes of UDP payload.
 	// 0 = 16000, negative = no discovery: every datagram has at most 1200 bytes.
@@ -126,6 +131,11 @@ func (c *Config) congestion() string {
 }
 
 func (c *Config) newCongestion(mss int) hook.Congestion {
+	if c != nil && c.NewCongestion != nil {
+		if cc := c.NewCongestion(hook.CongestionConfig{DatagramSize: mss}); cc != nil {
+			return cc
+		}
+	}
 	cc, err := recovery.New(c.congestion(), mss)
 	if err != nil {
 		panic("BUG: the config was validated: " + err.Error())

@@ -150,5 +150,5 @@ func ExampleNetListener() {
 func ExampleConfig_Validate() {
 	c := &quic.Config{Congestion: "vegas", MaxDatagramSize: 500}
 	fmt.Println(c.Validate())
-	// Output: quic: config: Congestion: unknown congestion controller "vegas" (have cubic, newreno); MaxDatagramSize: got 500, want at least 1200 bytes (RFC 9000 §14), or negative for that
+	// Output: quic: config: Congestion: unknown congestion controller "vegas" (have cubic, newreno, bbr); MaxDatagramSize: got 500, want at least 1200 bytes (RFC 9000 §14), or negative for that
 }

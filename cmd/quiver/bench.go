@@ -59,6 +59,7 @@ stacks alike. The foreign stacks are built through the Go module proxy, once.`,
 	f.StringSliceVar(&o.Versus, "vs", []string{"quic-go"}, "stacks to compare with: "+strings.Join(bench.Stacks(), ", "))
 	f.IntVar(&o.Rounds, "rounds", 5, "`N` rounds, in each of which every stack runs once")
 	f.IntVar(&o.Datagram, "datagram", 0, "largest UDP payload of Quiver in `BYTES`, to compare at equal sizes (quic-go: 1452); 0 = path MTU discovery")
+	f.StringVar(&o.Congestion, "cc", "cubic", "congestion `CONTROLLER` of Quiver: "+strings.Join(congestionControllers, ", "))
 	f.BoolVar(&unpinned, "unpinned", false, "let both processes use all processors, instead of one each")
 	f.StringVar(&jsonFile, "json", "", "`FILE` for all runs and the summary")
 	cmd.AddCommand(newBenchServer(), newBenchClient())
@@ -71,6 +72,9 @@ func checkBench(o *bench.Options) error {
 		if !slices.Contains(bench.Stacks(), stack) {
 			return fmt.Errorf("unknown stack %q; there are: %s", stack, strings.Join(bench.Stacks(), ", "))
 		}
+	}
+	if !slices.Contains(congestionControllers, o.Congestion) {
+		return fmt.Errorf("--cc: unknown congestion controller %q; there are: %s", o.Congestion, strings.Join(congestionControllers, ", "))
 	}
 	for _, n := range o.Streams {
 		if n < 1 || n > bench.MaxStreams {
@@ -90,11 +94,11 @@ func newBenchServer() *cobra.Command {
 		Use: "server", Hidden: true, DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o := pairs(args)
-			datagram, err := strconv.Atoi(o["-datagram"])
+			tuning, err := benchTuning(o)
 			if err != nil {
 				return err
 			}
-			return bench.Serve(cmd.Context(), o["-listen"], o["-cert"], o["-key"], datagram, cmd.OutOrStdout())
+			return bench.Serve(cmd.Context(), o["-listen"], o["-cert"], o["-key"], tuning, cmd.OutOrStdout())
 		},
 	}
 }
@@ -112,13 +116,19 @@ func newBenchClient() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			datagram, err := strconv.Atoi(o["-datagram"])
+			tuning, err := benchTuning(o)
 			if err != nil {
 				return err
 			}
-			return bench.Fetch(cmd.Context(), o["-addr"], n, streams, datagram, cmd.OutOrStdout())
+			return bench.Fetch(cmd.Context(), o["-addr"], n, streams, tuning, cmd.OutOrStdout())
 		},
 	}
+}
+
+func benchTuning(o map[string]string) (t bench.Tuning, err error) {
+	t.Congestion = o["-cc"]
+	t.Datagram, err = strconv.Atoi(o["-datagram"])
+	return t, err
 }
 
 // pairs reads "-name value" arguments.

@@ -12,10 +12,11 @@ import (
 
 // completeFlags tells the shell which names the flags of all commands take.
 func completeFlags(root *cobra.Command) {
+	for _, name := range []string{"server", "client", "bench"} {
+		completeWords(find(root, name), "cc", congestionControllers...)
+	}
 	for _, name := range []string{"server", "client"} {
-		cmd := find(root, name)
-		completeWords(cmd, "cc", congestionControllers...)
-		completeDirs(cmd, "qlog")
+		completeDirs(find(root, name), "qlog")
 	}
 	server := find(root, "server")
 	completeWords(server, "alpn", endpoint.ALPN)

@@ -18,13 +18,13 @@ type transportOptions struct {
 }
 
 // congestionControllers are the names that --cc takes.
-var congestionControllers = []string{"cubic", "newreno"}
+var congestionControllers = []string{"cubic", "newreno", "bbr"}
 
 func (o *transportOptions) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.qlog, "qlog", "", "write a qlog for each connection to `DIR` (default $QLOGDIR, or none)")
 	f.StringVar(&o.keylog, "keylog", "", "append TLS secrets to `FILE`, for decrypting traces (default $SSLKEYLOGFILE, or none)")
-	f.StringVar(&o.cc, "cc", "cubic", "congestion `CONTROLLER`: "+strings.Join(congestionControllers, " or "))
+	f.StringVar(&o.cc, "cc", "cubic", "congestion `CONTROLLER`: "+strings.Join(congestionControllers, ", "))
 	f.BoolVarP(&o.debug, "debug", "d", false, "say more on stderr")
 }
 

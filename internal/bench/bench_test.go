@@ -71,7 +71,7 @@ func TestFetchGetsWhatServeAnswers(t *testing.T) {
 	r, w := io.Pipe()
 	served := make(chan error, 1)
 	go func() {
-		served <- Serve(ctx, "127.0.0.1:0", filepath.Join(dir, "cert.pem"), filepath.Join(dir, "priv.key"), 0, w)
+		served <- Serve(ctx, "127.0.0.1:0", filepath.Join(dir, "cert.pem"), filepath.Join(dir, "priv.key"), Tuning{}, w)
 	}()
 	var line [64]byte
 	n, err := r.Read(line[:])
@@ -80,7 +80,7 @@ func TestFetchGetsWhatServeAnswers(t *testing.T) {
 	}
 	var out bytes.Buffer
 	const total = 3<<20 + 5
-	if err := Fetch(ctx, strings.TrimSpace(string(line[:n])), total, 3, 1452, &out); err != nil {
+	if err := Fetch(ctx, strings.TrimSpace(string(line[:n])), total, 3, Tuning{Datagram: 1452, Congestion: "bbr"}, &out); err != nil {
 		t.Fatal(err)
 	}
 	var got transfer

@@ -21,27 +21,27 @@ const (
 	unit = 64 << 10 // bytes of an application's read or write
 )
 
-// config has the windows that all stacks of the comparison get. datagram
-// bounds path MTU discovery, in bytes; 0 leaves it as it is.
-func config(datagram int) *quic.Config {
+// config has the windows that all stacks of the comparison get.
+func config(t Tuning) *quic.Config {
 	return &quic.Config{
 		Limits: quic.Limits{
 			InitialStreamReceiveWindow: 6 << 20, MaxStreamReceiveWindow: 6 << 20,
 			InitialConnectionReceiveWindow: 15 << 20, MaxConnectionReceiveWindow: 15 << 20,
 			MaxIncomingStreams: MaxStreams,
 		},
-		MaxDatagramSize: datagram,
+		MaxDatagramSize: t.Datagram,
+		Congestion:      t.Congestion,
 	}
 }
 
 // Serve answers requests on addr until ctx is done. Its first line on out is
 // the address it listens on.
-func Serve(ctx context.Context, addr, certFile, keyFile string, datagram int, out io.Writer) error {
+func Serve(ctx context.Context, addr, certFile, keyFile string, t Tuning, out io.Writer) error {
 	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
 		return err
 	}
-	l, err := quic.ListenAddr(addr, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{alpn}, MinVersion: tls.VersionTLS13}, config(datagram))
+	l, err := quic.ListenAddr(addr, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{alpn}, MinVersion: tls.VersionTLS13}, config(t))
 	if err != nil {
 		return err
 	}
@@ -94,8 +94,8 @@ type transfer struct {
 
 // Fetch gets total bytes over streams streams of one connection and writes
 // what it took to out, as JSON.
-func Fetch(ctx context.Context, addr string, total uint64, streams, datagram int, out io.Writer) error {
-	c, err := quic.DialAddr(ctx, addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{alpn}, MinVersion: tls.VersionTLS13}, config(datagram))
+func Fetch(ctx context.Context, addr string, total uint64, streams int, t Tuning, out io.Writer) error {
+	c, err := quic.DialAddr(ctx, addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{alpn}, MinVersion: tls.VersionTLS13}, config(t))
 	if err != nil {
 		return err
 	}

@@ -38,10 +38,16 @@ type Options struct {
 	Streams []int
 	Rounds  int
 	Pin     bool // server on one processor, client on another
-	// Datagram bounds the size of Quiver's datagrams, in bytes of UDP payload;
-	// 0 = what path MTU discovery finds. The others have bounds of their own.
+	Tuning
+	Log io.Writer
+}
+
+// Tuning is what can be chosen of Quiver alone; the others have settings of their own.
+type Tuning struct {
+	// Datagram bounds the size of datagrams, in bytes of UDP payload; 0 = what path MTU discovery finds.
 	Datagram int
-	Log      io.Writer
+	// Congestion names the congestion controller; "" = the default.
+	Congestion string
 }
 
 // Run is one transfer of one stack. CPU times are of the whole processes, user
@@ -104,7 +110,7 @@ func All(ctx context.Context, o Options) ([]Run, error) {
 // prepare builds the foreign stacks.
 func prepare(ctx context.Context, o *Options) ([]side, error) {
 	own := func(role string) []string {
-		return append(slices.Clone(o.Self), role, "-datagram", fmt.Sprint(o.Datagram))
+		return append(slices.Clone(o.Self), role, "-datagram", fmt.Sprint(o.Datagram), "-cc", o.Congestion)
 	}
 	stacks := []side{{"quiver", own("server"), own("client")}}
 	for _, name := range o.Versus {
