@@ -74,6 +74,18 @@ func (d *dissector) datagram(frame int, at time.Duration, u *udpDatagram, commen
 	case len(rest) > 0:
 		dg.Note = describeTrailing(rest)
 	}
+	if len(dg.Packets) == 0 {
+		dg.Strange = d.strange(rest)
+	}
+}
+
+// strange reads the long header of a version that is not known, nil if there is none.
+func (d *dissector) strange(b []byte) *Strange {
+	inv, ok := wire.ParseInvariant(b)
+	if !ok || inv.Version == 0 || inv.Version == wire.Version1 || inv.Version == wire.Version2 {
+		return nil
+	}
+	return &Strange{Version: inv.Version, DCID: d.intern(inv.DCID), SCID: d.intern(inv.SCID)}
 }
 
 func describeTrailing(b []byte) string {

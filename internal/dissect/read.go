@@ -25,9 +25,14 @@ type Options struct {
 	KeyLogs [][]byte
 	// Ports are the UDP ports that mean QUIC; none means 443.
 	Ports []uint16
+	// AnyPort says that all UDP is QUIC, as in a network that carries nothing else.
+	AnyPort bool
 }
 
 func (o *Options) isQUIC(src, dst netip.AddrPort) bool {
+	if o.AnyPort {
+		return true
+	}
 	if len(o.Ports) == 0 {
 		return src.Port() == 443 || dst.Port() == 443
 	}

@@ -236,3 +236,32 @@ func TestSecretsOfABigEndianFileAreFound(t *testing.T) {
 		}
 	}
 }
+
+func TestUnknownVersionKeepsItsInvariants(t *testing.T) {
+	payload := append([]byte{0xc0, 0x1a, 0x2a, 0x3a, 0x4a, 3, 1, 2, 3, 2, 8, 9}, make([]byte, 1200)...)
+	c := kit.NewCapture()
+	c.UDP(0, clientAddr, serverAddr, 0, payload)
+	tr, err := Read(c.Bytes(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := tr.Datagrams[0].Strange
+	if s == nil || s.Version != 0x1a2a3a4a || !bytes.Equal(s.DCID, []byte{1, 2, 3}) || !bytes.Equal(s.SCID, []byte{8, 9}) {
+		t.Errorf("long header of an unknown version is read as %+v", s)
+	}
+}
+
+func TestAnyPortMeansAnyPort(t *testing.T) {
+	src, dst := netip.AddrPortFrom(clientAddr.Addr(), 1), netip.AddrPortFrom(serverAddr.Addr(), 4443)
+	c := kit.NewCapture()
+	c.UDP(0, src, dst, 0, []byte{1, 2, 3})
+	for _, any := range []bool{false, true} {
+		tr, err := Read(c.Bytes(), Options{AnyPort: any})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(tr.Datagrams) == 1; got != any {
+			t.Errorf("any port %v: datagram between ports 1 and 4443 is read: %v", any, got)
+		}
+	}
+}

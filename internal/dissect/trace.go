@@ -51,6 +51,15 @@ type Datagram struct {
 	// what they are.
 	Trailing int
 	Note     string
+	// Strange is the long header of a version that is not known, with which
+	// the datagram begins; nil for others.
+	Strange *Strange
+}
+
+// Strange is what a long header says whatever its version (RFC 8999 §5.1).
+type Strange struct {
+	Version    wire.Version
+	DCID, SCID []byte
 }
 
 // IPv6 reports whether the datagram travelled in IPv6.
