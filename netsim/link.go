@@ -11,6 +11,8 @@ type LinkConfig struct {
 	Bandwidth    int64         // bit/s, 0 = unlimited
 	QueuePackets int           // FIFO in front of the device, tail drop; without meaning if Bandwidth is 0
 	MTU          int           // bytes of an IP packet, larger ones are dropped in silence; 0 = unlimited
+	LaterMTU     int           // takes the place of MTU at MTUChange; 0 = MTU stays
+	MTUChange    time.Duration // from the start of the scenario
 
 	Loss         float64       // probability that a packet is lost
 	LossBurst    int           // after so many losses in a row one packet passes; 0 = no cap
@@ -40,6 +42,14 @@ func (b Blackhole) swallows(since time.Duration) bool {
 		return false
 	}
 	return int64(since/cycle) < int64(b.Repeat) && since%cycle >= b.On
+}
+
+// mtu returns the largest packet that the link carries so long after the start of the scenario, 0 = any.
+func (c *LinkConfig) mtu(since time.Duration) int {
+	if c.LaterMTU > 0 && since >= c.MTUChange {
+		return c.LaterMTU
+	}
+	return c.MTU
 }
 
 const (

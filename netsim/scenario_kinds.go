@@ -75,6 +75,14 @@ var kinds = map[string]*kind{
 			{"rebind-addr", "", false, "change the address, too", setRebindAddr},
 		},
 	},
+	"mtu": {
+		text: "carries packets of FIRST bytes and, after a while, only of THEN bytes; larger ones vanish without a word",
+		params: []param{delayParam, bandwidthParam, queueParam,
+			{"first", "BYTES", true, "largest IP packet at first", onBoth(setMTU)},
+			{"then", "BYTES", true, "largest IP packet later", onBoth(setLaterMTU)},
+			{"after", "TIME", true, "time of the change", onBoth(setMTUChange)},
+		},
+	},
 	"link": {
 		text:   "any mixture of impairments, symmetric or (with _to_client, _to_server) for one direction",
 		params: freeParams(),
@@ -128,6 +136,11 @@ func setReorderBy(l *LinkConfig, v string) error { return parseTime(v, 1, &l.Reo
 func setBandwidth(l *LinkConfig, v string) error { return parseRate(v, &l.Bandwidth) }
 func setQueue(l *LinkConfig, v string) error     { return parseCount(v, 0, maxQueue, &l.QueuePackets) }
 func setMTU(l *LinkConfig, v string) error       { return parseCount(v, minMTU, maxMTU, &l.MTU) }
+
+func setLaterMTU(l *LinkConfig, v string) error {
+	return parseCount(v, minMTU, maxMTU, &l.LaterMTU)
+}
+func setMTUChange(l *LinkConfig, v string) error { return parseTime(v, 0, &l.MTUChange) }
 
 func setLoss(l *LinkConfig, v string) error      { return parsePercent(v, &l.Loss) }
 func setLossBurst(l *LinkConfig, v string) error { return parseCount(v, 1, maxBurst, &l.LossBurst) }

@@ -59,7 +59,7 @@ func TestParseScenarioReadsEachParameter(t *testing.T) {
 
 func TestParseScenarioErrorsNameWhatExists(t *testing.T) {
 	for _, tc := range []struct{ name, text, wantProblem, wantKnown string }{
-		{"empty", "  ", "no scenario named", "blackhole, corrupt-rate, drop-rate, droplist, link, rebind, simple-p2p"},
+		{"empty", "  ", "no scenario named", "blackhole, corrupt-rate, drop-rate, droplist, link, mtu, rebind, simple-p2p"},
 		{"unknown scenario", "simple-p2q --delay=1ms", `unknown scenario "simple-p2q"`, "simple-p2p"},
 		{"unknown parameter", s0 + " --colour=red", `unknown parameter "--colour=red"`, "--delay=TIME, --bandwidth=RATE, --queue=PACKETS"},
 		{"no dashes", s0 + " delay=1ms", `unknown parameter "delay=1ms"`, "--delay=TIME"},

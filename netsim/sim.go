@@ -71,7 +71,7 @@ func (s *Sim) Send(now time.Time, from Side, p Packet) {
 	l, st, size := &s.links[from], s.stats.of(from), p.size()
 	st.Packets++
 	st.Bytes += uint64(size)
-	if l.MTU > 0 && size > l.MTU {
+	if mtu := l.mtu(now.Sub(s.start)); mtu > 0 && size > mtu {
 		st.TooBig++
 		s.drop(now, from, p, "dropped: larger than the link's MTU")
 		return

@@ -1,6 +1,7 @@
 package netsim
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -378,6 +379,74 @@ func TestLinkDropsWhatIsLargerThanItsMTU(t *testing.T) {
 	b.Send(b.clock.Now(), Left, packet(Left, 1253, 2))
 	if got := tags(b.arrivals()); !slices.Equal(got, []uint64{1}) || b.Stats().ToServer.TooBig != 1 {
 		t.Errorf("%v arrive, want only the packet of 1280 bytes", got)
+	}
+}
+
+// TestLinkShrinksInTheMiddle sends packets of 1,400 and of 1,280 bytes each way, before and after the change.
+func TestLinkShrinksInTheMiddle(t *testing.T) {
+	b := newBench(t, "mtu --delay=15ms --bandwidth=10Mbps --queue=25 --first=1500 --then=1280 --after=2s", 1)
+	for _, step := range []struct {
+		at   time.Duration
+		want []uint64
+	}{
+		{0, []uint64{1, 2}}, {1500 * time.Millisecond, []uint64{1, 2}}, {2 * time.Second, []uint64{2}}, {time.Hour, []uint64{2}},
+	} {
+		b.clock.AdvanceTo(Epoch.Add(step.at))
+		for _, from := range []Side{Left, Right} {
+			for _, pair := range [][2]netip.AddrPort{{clientAP, serverAP}, {netip.AddrPortFrom(ClientV6, 5), netip.AddrPortFrom(ServerV6, 443)}} {
+				headers := 28
+				if pair[0].Addr().Is6() {
+					headers = 48
+				}
+				large, small := packet(from, 1400-headers, 1), packet(from, 1280-headers, 2)
+				for _, p := range []*Packet{&large, &small} {
+					p.Src, p.Dst = pair[from], pair[from.Other()]
+					b.Send(b.clock.Now(), from, *p)
+				}
+				if got := tags(b.arrivals()); !slices.Equal(got, step.want) {
+					t.Errorf("at %v from %v to %v: packets %v arrive, want %v", step.at, from, pair[from.Other()], got, step.want)
+				}
+			}
+		}
+	}
+	if st := b.Stats(); st.ToServer.TooBig != 4 || st.ToClient.TooBig != 4 {
+		t.Errorf("too big: %d to the server, %d to the client, want 4 each", st.ToServer.TooBig, st.ToClient.TooBig)
+	}
+}
+
+// TestEveryScenarioTreatsIPv6AsIPv4 sends the same packets in both families: the same ones arrive, at the same times but
+// for the longer header.
+func TestEveryScenarioTreatsIPv6AsIPv4(t *testing.T) {
+	for _, text := range append(publicScenarios[:len(publicScenarios):len(publicScenarios)],
+		"mtu --delay=15ms --bandwidth=10Mbps --queue=25 --first=1500 --then=1280 --after=2s",
+		"link --delay=15ms --bandwidth=10Mbps --queue=25 --jitter=800us --reorder=20 --reorder-by=2ms --duplicate=10 --ce=30 --loss=5",
+	) {
+		arrive := func(client, server netip.Addr) (got []string) {
+			b := newBench(t, text, 5)
+			for n := range uint64(400) {
+				from := Side(n % 2)
+				ends := [2]netip.AddrPort{netip.AddrPortFrom(client, 50000), netip.AddrPortFrom(server, 443)}
+				if seen := b.nat.ports[50000]; seen != 0 {
+					family, _ := b.nat.family(client)
+					if from == Right {
+						ends[Left] = netip.AddrPortFrom(b.nat.outside[family], seen)
+					}
+				}
+				p, err := ParseIP(AppendUDP(nil, ends[from], ends[from.Other()], 2, 64, make([]byte, 1000)))
+				check(t, err)
+				p.Tag, p.WireSize = n, 1050
+				b.Send(b.clock.Now(), from, p)
+				b.clock.Advance(25 * time.Millisecond)
+				for to, p, ok := b.Pop(b.clock.Now()); ok; to, p, ok = b.Pop(b.clock.Now()) {
+					got = append(got, fmt.Sprint(p.Tag, to, p.Src.Port(), p.Dst.Port(), p.ECN, bytes.Count(p.UDPPayload(), []byte{0}), b.clock.Since()))
+				}
+			}
+			return got
+		}
+		v4, v6 := arrive(ClientV4, ServerV4), arrive(ClientV6, ServerV6)
+		if len(v4) < 100 || !slices.Equal(v4, v6) {
+			t.Errorf("%s: %d packets arrive over IPv4, %d over IPv6, want the same ones and some", text, len(v4), len(v6))
+		}
 	}
 }
 

@@ -28,7 +28,9 @@ func newSim() *cobra.Command {
 		Short: "Put a simulated network in front of a UDP server",
 		Long: `Relay UDP between clients that send to LISTEN and the server at TARGET through a simulated
 network, in real time, until interrupted. SCENARIO is one argument, the name and its
-parameters; 'quiver interop list scenarios' lists them all.
+parameters:
+` + scenarioNames() + `
+'quiver interop list scenarios' lists the parameters of each.
 
 Every random choice comes from the seed: the same seed drops the same packets. What happened
 goes to stdout at the end, everything else to stderr.`,
@@ -50,6 +52,15 @@ goes to stdout at the end, everything else to stderr.`,
 	f.Uint64Var(&o.seed, "seed", 0, "decide every random choice by `N` (default a fresh one, printed)")
 	f.StringVar(&o.pcap, "pcap", "", "write trace_node_left.pcap and trace_node_right.pcap to `DIR`")
 	return cmd
+}
+
+// scenarioNames lists what there is, for the help.
+func scenarioNames() string {
+	var b strings.Builder
+	for _, s := range netsim.Scenarios() {
+		fmt.Fprintf(&b, "  %-12s  %s\n", s.Name, s.Text)
+	}
+	return b.String()
 }
 
 func completeScenario(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
