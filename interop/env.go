@@ -34,8 +34,12 @@ func endpointEnv(role, testcase string, v *values, params Parameters, extra map[
 	return env
 }
 
-// requestURLs returns the URL of each file as the client is told; authority is that of the backend.
+// requestURLs returns the URL of each file as the client is told, or that of the root when there is none; authority is
+// that of the backend.
 func requestURLs(authority string, names []string) []string {
+	if len(names) == 0 {
+		names = []string{""}
+	}
 	urls := make([]string, len(names))
 	for i, n := range names {
 		urls[i] = "https://" + authority + "/" + n

@@ -29,6 +29,7 @@ type facts struct {
 	Server    string     `json:"server"`
 	Seed      Seed       `json:"seed"` // of this job
 	Sizes     []int      `json:"sizes"`
+	NameLen   int        `json:"name_length,omitempty"`
 	Files     []string   `json:"files"`
 	Downloads []download `json:"downloads"`
 }
@@ -41,7 +42,7 @@ type download struct {
 
 func saveFacts(dir string, j *JobInfo, work *workDir, files []string) error {
 	f := facts{
-		Test: j.Case.Name, Client: j.Client.Name, Server: j.Server.Name, Seed: j.Seed, Sizes: j.Case.Files, Files: files,
+		Test: j.Case.Name, Client: j.Client.Name, Server: j.Server.Name, Seed: j.Seed, Sizes: j.Case.Files, NameLen: j.Case.NameLen, Files: files,
 		Downloads: []download{},
 	}
 	entries, err := os.ReadDir(work.downloads)
@@ -100,14 +101,14 @@ func CheckSaved(dir string, judge func(check.Input) check.Verdict) (*Result, err
 	v := judge(check.Input{Test: f.Test, Profile: check.Compat, Dir: dir, WWW: work.www, Downloads: work.downloads, Files: f.Files})
 	return &Result{
 		Client: f.Client, Server: f.Server, Test: f.Test, Repetition: 1, Status: Status(v.Result), Reason: v.Reason,
-		Evidence: evidenceOf(v.Evidence), Log: dir, Started: started, Duration: time.Since(started),
+		Evidence: evidenceOf(v.Evidence), Goodput: v.Goodput, Log: dir, Started: started, Duration: time.Since(started),
 	}, nil
 }
 
 // restore makes the served files again from the seed, and for each downloaded file the same bytes when its hash is that of
 // the served one, else zeros of its size, which differ from it as the original did.
 func (f *facts) restore(work *workDir) error {
-	names, err := makeFiles(work.www, f.Sizes, f.Seed)
+	names, err := makeFiles(work.www, f.Sizes, f.NameLen, f.Seed)
 	if err != nil {
 		return err
 	}

@@ -8,10 +8,13 @@ import (
 	"path/filepath"
 )
 
-// makeFiles writes one file of random bytes per size into dir and returns their names in order. Names and bytes follow
-// from seed alone.
-func makeFiles(dir string, sizes []int, seed Seed) ([]string, error) {
+// makeFiles writes one file of random bytes per size into dir and returns their names in order: words, or so many letters
+// as nameLen says. Names and bytes follow from seed alone.
+func makeFiles(dir string, sizes []int, nameLen int, seed Seed) ([]string, error) {
 	names := slugs(seed.source("file names"), len(sizes))
+	if nameLen > 0 {
+		names = letters(seed.source("file names"), len(sizes), nameLen)
+	}
 	bytes := seed.source("file bytes")
 	for i, name := range names {
 		if err := makeFile(filepath.Join(dir, name), int64(sizes[i]), bytes); err != nil {

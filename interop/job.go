@@ -34,7 +34,7 @@ func (r *run) job(ctx context.Context, j *JobInfo) *Result {
 		return res
 	}
 	defer out.Close()
-	res.Status, res.Reason, res.Evidence = r.attempt(ctx, j, full, out)
+	r.attempt(ctx, j, res, full, out)
 	res.Duration = time.Since(res.Started)
 	if ctx.Err() != nil {
 		fmt.Fprintln(out, "interrupted, no verdict")
@@ -47,42 +47,46 @@ func (r *run) job(ctx context.Context, j *JobInfo) *Result {
 	return res
 }
 
-// attempt runs and judges the job in dir.
-func (r *run) attempt(ctx context.Context, j *JobInfo, dir string, out *outputLog) (Status, string, []Evidence) {
-	broken := func(err error) (Status, string, []Evidence) {
-		return Failed, "the run itself went wrong, no verdict on the endpoints: " + err.Error(), nil
+// attempt runs and judges the job in dir, and puts what came out into res.
+func (r *run) attempt(ctx context.Context, j *JobInfo, res *Result, dir string, out *outputLog) {
+	if err := r.attemptIn(ctx, j, res, dir, out); err != nil {
+		res.Status, res.Reason = Failed, "the run itself went wrong, no verdict on the endpoints: "+err.Error()
 	}
+}
+
+func (r *run) attemptIn(ctx context.Context, j *JobInfo, res *Result, dir string, out *outputLog) error {
 	work, err := newWorkDir(j.Seed, j.Case.Chain)
 	if err != nil {
-		return broken(err)
+		return err
 	}
 	defer work.remove()
-	files, err := makeFiles(work.www, j.Case.Files, j.Seed)
+	files, err := makeFiles(work.www, j.Case.Files, j.Case.NameLen, j.Seed)
 	if err != nil {
-		return broken(err)
+		return err
 	}
 	job, err := r.backendJob(j, dir, work, files)
 	if err != nil {
-		return broken(err)
+		return err
 	}
 	logJob(out, j, job)
 	outcome := r.runBackend(ctx, job, out)
 	fmt.Fprintf(out, "client: %v, server: %v\n", outcome.Client, outcome.Server)
 	if err := saveFacts(dir, j, work, files); err != nil {
-		return broken(err)
+		return err
 	}
-	status, reason, evidence := r.judge(j, dir, work, files, outcome)
-	if status == Failed && r.plan.SaveFiles {
+	r.judge(j, res, dir, work, files, outcome)
+	if res.Status == Failed && r.plan.SaveFiles {
 		if err := saveFiles(dir, work); err != nil {
 			fmt.Fprintf(out, "saving files: %v\n", err)
 		}
 	}
-	return status, reason, evidence
+	return nil
 }
 
 func (r *run) backendJob(j *JobInfo, dir string, work *workDir, files []string) (*backend.Job, error) {
 	job := work.job(dir)
 	job.Scenario, job.Seed, job.Timeout, job.WaitForServer = j.Case.Scenario, uint64(j.Seed), j.Case.Timeout, true
+	job.CrossTraffic = j.Case.Cross
 	client, server := party{RoleClient, j.Client.Name}, party{RoleServer, j.Server.Name}
 	places, err := r.plan.Backend.Places(job, RoleClient)
 	if err != nil {
@@ -124,14 +128,15 @@ func deadlineToTimeout(o backend.Outcome, ctx context.Context) backend.Outcome {
 	return o
 }
 
-// judge gives the verdict on a run that has ended.
-func (r *run) judge(j *JobInfo, dir string, work *workDir, files []string, outcome backend.Outcome) (Status, string, []Evidence) {
+// judge puts the verdict on a run that has ended into res.
+func (r *run) judge(j *JobInfo, res *Result, dir string, work *workDir, files []string, outcome backend.Outcome) {
 	embedSecrets(dir)
 	if status, reason, ok := preliminary(outcome, j.Case.Timeout); ok {
-		return status, reason, nil
+		res.Status, res.Reason = status, reason
+		return
 	}
 	v := r.plan.Judge(check.Input{Test: j.Case.Name, Profile: check.Compat, Dir: dir, WWW: work.www, Downloads: work.downloads, Files: files})
-	return Status(v.Result), v.Reason, evidenceOf(v.Evidence)
+	res.Status, res.Reason, res.Evidence, res.Goodput = Status(v.Result), v.Reason, evidenceOf(v.Evidence), v.Goodput
 }
 
 // openRunDir makes the directories of a run and its output.txt.

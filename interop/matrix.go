@@ -38,15 +38,27 @@ func markOf(s Status) verdictMark {
 	return verdictMark{s, "·", "\x1b[90m"}
 }
 
-// Matrix returns the table of results: clients down, servers across, in each cell the abbreviations that succeeded, are
-// unsupported, and failed, in order of execution. A pair that --must-include leaves out is an empty cell.
+// Matrix returns the tables of results: clients down, servers across. In each cell of the first are the abbreviations of
+// the tests that succeeded, are unsupported, and failed, in order of execution; in those of the second the measurements
+// with their values. A table without a column is left out; a pair that --must-include leaves out is an empty cell.
 func (r *Report) Matrix(style MatrixStyle) string {
+	var s string
+	if len(r.tests()) > 0 {
+		s = r.table(style, r.cellLines)
+	}
+	if len(r.measurements()) > 0 {
+		s += r.table(style, r.measurementLines)
+	}
+	return s
+}
+
+func (r *Report) table(style MatrixStyle, lines func(pair []Cell) []string) string {
 	head := append([]string{""}, names(r.Servers)...)
 	rows := make([][][]string, 0, len(r.Clients))
 	for c := range r.Clients {
 		row := [][]string{{r.Clients[c].Name}}
 		for s := range r.Servers {
-			row = append(row, r.cellLines(r.Cells[r.Index(c, s)]))
+			row = append(row, lines(r.Cells[r.Index(c, s)]))
 		}
 		rows = append(rows, row)
 	}
@@ -64,12 +76,27 @@ func (r *Report) cellLines(pair []Cell) []string {
 	var lines []string
 	for _, m := range verdictMarks {
 		var abbrs []string
-		for i := range pair {
+		for _, i := range r.tests() {
 			if pair[i].Status() == m.status {
 				abbrs = append(abbrs, r.Cases[i].Abbr)
 			}
 		}
 		lines = append(lines, m.symbol+"("+strings.Join(abbrs, ",")+")")
+	}
+	return lines
+}
+
+// measurementLines returns one line per measurement that was run: "✓ G: 9559 (± 12) kbps", or without a value.
+func (r *Report) measurementLines(pair []Cell) (lines []string) {
+	for _, i := range r.measurements() {
+		if pair[i].Status() == NotRun {
+			continue
+		}
+		line := markOf(pair[i].Status()).symbol + " " + r.Cases[i].Abbr
+		if details := pair[i].Details(); details != "" {
+			line += ": " + details
+		}
+		lines = append(lines, line)
 	}
 	return lines
 }
@@ -153,7 +180,7 @@ func paint(s string, width int, colour bool) string {
 		return padded
 	}
 	for _, m := range verdictMarks {
-		if strings.HasPrefix(s, m.symbol+"(") {
+		if strings.HasPrefix(s, m.symbol) {
 			return strings.Replace(padded, s, m.colour+s+colourReset, 1)
 		}
 	}

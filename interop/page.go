@@ -23,7 +23,8 @@ type pageView struct {
 	Facts       []pageFact
 	Unavailable []string
 	Servers     []Party
-	Rows        []pageRow
+	Rows        []pageRow // of the matrix of tests; none when no test was selected
+	Measured    []pageRow // the same of the measurements
 	Tests       []pageTest
 	Failures    []pageRun
 	Runs        []pageRun
@@ -89,13 +90,7 @@ func (r *Report) pageView() *pageView {
 	for _, m := range verdictMarks {
 		v.Summary = append(v.Summary, pageCount{m.symbol, string(m.status), m.status, r.Count(m.status)})
 	}
-	for c := range r.Clients {
-		row := pageRow{Client: r.Clients[c]}
-		for s := range r.Servers {
-			row.Cells = append(row.Cells, r.pageCell(c, s))
-		}
-		v.Rows = append(v.Rows, row)
-	}
+	v.Rows, v.Measured = r.pageRows(r.tests()), r.pageRows(r.measurements())
 	for t := range r.Cases {
 		v.Tests = append(v.Tests, r.pageTest(t))
 	}
@@ -163,12 +158,27 @@ func (r *Report) versions() []struct{ Name, Value string } {
 	return list
 }
 
-func (r *Report) pageCell(client, server int) pageCell {
+// pageRows returns the rows of a table with the given columns of Cases.
+func (r *Report) pageRows(columns []int) (rows []pageRow) {
+	if len(columns) == 0 {
+		return nil
+	}
+	for c := range r.Clients {
+		row := pageRow{Client: r.Clients[c]}
+		for s := range r.Servers {
+			row.Cells = append(row.Cells, r.pageCell(columns, c, s))
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func (r *Report) pageCell(columns []int, client, server int) pageCell {
 	pair := r.Cells[r.Index(client, server)]
 	var cell pageCell
 	for _, m := range verdictMarks {
 		g := pageGroup{Status: m.status}
-		for i := range pair {
+		for _, i := range columns {
 			if pair[i].Status() == m.status {
 				g.Badges = append(g.Badges, r.badge(&pair[i], &r.Cases[i], m))
 			}
@@ -212,7 +222,11 @@ func (r *Report) badge(cell *Cell, c *Case, m verdictMark) pageBadge {
 	if res.Status == Unsupported {
 		link = res.Log + "/output.txt"
 	}
-	return pageBadge{Mark: m.symbol, Abbr: c.Abbr, Title: title, Link: relativeURL(link)}
+	text := c.Abbr
+	if details := cell.Details(); c.Measures() && details != "" {
+		text += ": " + details
+	}
+	return pageBadge{Mark: m.symbol, Abbr: text, Title: title, Link: relativeURL(link)}
 }
 
 func (c *Cell) succeeded() int {
@@ -248,7 +262,7 @@ func (r *Report) pageRun(cell *Cell, res Result) pageRun {
 		Logs:    template.URL(relativeURL(res.Log + "/")), Output: template.URL(relativeURL(res.Log + "/output.txt")),
 		Evidence: res.Evidence, Rerun: r.Rerun(res),
 	}
-	if r.Repeat > 1 {
+	if len(cell.Results) > 1 {
 		run.Test += fmt.Sprintf(" #%d", res.Repetition)
 	}
 	if cell.AutoUnsupported {

@@ -38,7 +38,7 @@ type Plan struct {
 
 	Seed         Seed
 	Jobs         int      // jobs side by side; 0 = as many as the processors allow
-	Repeat       int      // runs per cell; 0 = 1
+	Repeat       int      // runs per cell; 0 = 1; measurements have at least their own number
 	MustInclude  string   // only pairs with this implementation; "" = all
 	Exempt       []string // implementations that the auto-unsupported hint leaves alone
 	SaveFiles    bool     // keep served and downloaded files of failed runs
@@ -140,7 +140,7 @@ func (p *Plan) jobs() []*JobInfo {
 				continue
 			}
 			for t := range p.Cases {
-				for rep := 1; rep <= p.Repeat; rep++ {
+				for rep := 1; rep <= p.runsOf(&p.Cases[t]); rep++ {
 					list = append(list, &JobInfo{
 						Client: c, Server: s, Case: &p.Cases[t], Repetition: rep,
 						Seed: p.Seed.Job(c.Name, s.Name, p.Cases[t].Name, rep),
@@ -154,10 +154,13 @@ func (p *Plan) jobs() []*JobInfo {
 	return list
 }
 
+// runsOf returns how often a case runs for each pair.
+func (p *Plan) runsOf(c *Case) int { return max(c.Runs, p.Repeat) }
+
 // dir returns the job's directory below the log directory.
 func (p *Plan) dir(j *JobInfo) string {
 	dir := filepath.Join(pairDir(j.Server.Name, j.Client.Name), j.Case.Name)
-	if p.Repeat > 1 {
+	if p.runsOf(j.Case) > 1 {
 		dir = filepath.Join(dir, strconv.Itoa(j.Repetition))
 	}
 	return dir

@@ -30,7 +30,8 @@ type Result struct {
 	Status     Status        `json:"result"`
 	Reason     string        `json:"reason,omitempty"`
 	Evidence   []Evidence    `json:"evidence,omitempty"`
-	Log        string        `json:"log"` // directory of the run, relative to the log directory, with slashes
+	Goodput    float64       `json:"goodput_kbps,omitempty"` // of a measurement
+	Log        string        `json:"log"`                    // directory of the run, relative to the log directory, with slashes
 	Started    time.Time     `json:"started"`
 	Duration   time.Duration `json:"duration_ns"`
 }
@@ -99,12 +100,16 @@ type Cell struct {
 // Index returns where in Cells the pair stands: client-major, as in result.json.
 func (r *Report) Index(client, server int) int { return client*len(r.Servers) + server }
 
-// Result returns the deciding repetition: the first failed one, else the first. It is the zero Result when there is none.
+// Result returns the deciding repetition: the first failed one, else the first that did not succeed, else the first. It is
+// the zero Result when there is none.
 func (c *Cell) Result() Result {
 	if len(c.Results) == 0 {
 		return Result{}
 	}
-	n := max(0, slices.IndexFunc(c.Results, func(r Result) bool { return r.Status == Failed }))
+	n := slices.IndexFunc(c.Results, func(r Result) bool { return r.Status == Failed })
+	if n < 0 {
+		n = max(0, slices.IndexFunc(c.Results, func(r Result) bool { return r.Status != Succeeded }))
+	}
 	return c.Results[n]
 }
 
@@ -119,6 +124,52 @@ func (c *Cell) add(res Result) {
 
 // Status returns the verdict of the deciding repetition.
 func (c *Cell) Status() Status { return c.Result().Status }
+
+// Details returns the mean of a measurement and its sample standard deviation as "9559 (± 12) kbps", or "" when not all
+// of its runs succeeded.
+func (c *Cell) Details() string {
+	var values []float64
+	for i := range c.Results {
+		if c.Results[i].Status != Succeeded {
+			return ""
+		}
+		values = append(values, c.Results[i].Goodput)
+	}
+	if len(values) == 0 {
+		return ""
+	}
+	mean, deviation := meanOf(values)
+	return fmt.Sprintf("%.0f (± %.0f) kbps", mean, deviation)
+}
+
+// meanOf returns the arithmetic mean and the sample standard deviation, which for one value is 0.
+func meanOf(values []float64) (mean, deviation float64) {
+	for _, v := range values {
+		mean += v / float64(len(values))
+	}
+	if len(values) < 2 {
+		return mean, 0
+	}
+	for _, v := range values {
+		deviation += (v - mean) * (v - mean)
+	}
+	return mean, math.Sqrt(deviation / float64(len(values)-1))
+}
+
+// tests and measurements return the columns of the two tables, as indexes into Cases.
+func (r *Report) tests() []int { return r.columns(false) }
+
+func (r *Report) measurements() []int { return r.columns(true) }
+
+func (r *Report) columns(measures bool) []int {
+	var list []int
+	for i := range r.Cases {
+		if r.Cases[i].Measures() == measures {
+			list = append(list, i)
+		}
+	}
+	return list
+}
 
 // Count returns how many cells have the status.
 func (r *Report) Count(s Status) int {
@@ -173,7 +224,7 @@ func (r *Report) Rerun(res Result) string {
 // markAutoUnsupported sets the hint on cells that failed or were unsupported against every peer of a role with more than
 // one member, as the existing runner does; exempt implementations are left alone. Verdicts stay what they are.
 func (r *Report) markAutoUnsupported(exempt []string) {
-	for t := range r.Cases {
+	for _, t := range r.tests() {
 		for c := range r.Clients {
 			r.markRow(exempt, r.Clients[c].Name, len(r.Servers), func(s int) *Cell { return &r.Cells[r.Index(c, s)][t] })
 		}

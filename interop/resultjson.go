@@ -18,7 +18,7 @@ type resultFile struct {
 	Tests        map[string]testEntry    `json:"tests"` // by abbreviation
 	QUICVersion  string                  `json:"quic_version"`
 	Results      [][]resultEntry         `json:"results"` // client-major
-	Measurements [][]struct{}            `json:"measurements"`
+	Measurements [][]measurementEntry    `json:"measurements"`
 	Seed         Seed                    `json:"seed"`
 	Repeat       int                     `json:"repeat"`
 	Backend      string                  `json:"backend"`
@@ -47,12 +47,23 @@ type resultEntry struct {
 	AutoUnsupported bool       `json:"auto_unsupported,omitempty"`
 }
 
+// A measurementEntry is one measurement of a pair; unlike tests, those that were not run are left out.
+type measurementEntry struct {
+	Name    string    `json:"name"`
+	Abbr    string    `json:"abbr"`
+	Result  Status    `json:"result"`
+	Details string    `json:"details"` // "" unless succeeded
+	Reason  string    `json:"reason,omitempty"`
+	Log     string    `json:"log,omitempty"`
+	Values  []float64 `json:"values_kbps,omitempty"` // by repetition
+}
+
 // JSON returns the report in the format of result.json, on one line.
 func (r *Report) JSON() ([]byte, error) {
 	f := resultFile{
 		StartTime: unixSeconds(r.Start), EndTime: unixSeconds(r.End), LogDir: r.LogDir,
 		Servers: names(r.Servers), Clients: names(r.Clients), URLs: map[string]string{}, Tests: map[string]testEntry{},
-		QUICVersion: "0x1", Results: make([][]resultEntry, 0, len(r.Cells)), Measurements: make([][]struct{}, 0, len(r.Cells)),
+		QUICVersion: "0x1", Results: make([][]resultEntry, 0, len(r.Cells)), Measurements: make([][]measurementEntry, 0, len(r.Cells)),
 		Seed: r.Seed, Repeat: r.Repeat, Backend: r.Backend, BackendNote: r.BackendNote, Interrupted: r.Interrupted,
 		Parties: map[string][]Party{RoleClient: r.Clients, RoleServer: r.Servers}, Unavailable: map[string]roleToReason{},
 	}
@@ -64,7 +75,7 @@ func (r *Report) JSON() ([]byte, error) {
 	}
 	for _, pair := range r.Cells {
 		f.Results = append(f.Results, r.pairEntries(pair))
-		f.Measurements = append(f.Measurements, []struct{}{})
+		f.Measurements = append(f.Measurements, r.pairMeasurements(pair))
 	}
 	return json.Marshal(&f)
 }
@@ -84,7 +95,7 @@ func (f *resultFile) addParties(role string, parties []Party) {
 
 func (r *Report) pairEntries(pair []Cell) []resultEntry {
 	entries := make([]resultEntry, 0, len(pair))
-	for i := range pair {
+	for _, i := range r.tests() {
 		cell := &pair[i]
 		e := resultEntry{Abbr: r.Cases[i].Abbr, Name: r.Cases[i].Name, AutoUnsupported: cell.AutoUnsupported}
 		if res := cell.Result(); res.Status != NotRun {
@@ -94,6 +105,27 @@ func (r *Report) pairEntries(pair []Cell) []resultEntry {
 		if len(cell.Results) > 1 {
 			for _, res := range cell.Results {
 				e.Repetitions = append(e.Repetitions, res.Status)
+			}
+		}
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+func (r *Report) pairMeasurements(pair []Cell) []measurementEntry {
+	entries := []measurementEntry{}
+	for _, i := range r.measurements() {
+		cell := &pair[i]
+		res := cell.Result()
+		if res.Status == NotRun {
+			continue
+		}
+		e := measurementEntry{
+			Name: r.Cases[i].Name, Abbr: r.Cases[i].Abbr, Result: res.Status, Details: cell.Details(), Reason: res.Reason, Log: res.Log,
+		}
+		for _, one := range cell.Results {
+			if one.Status == Succeeded {
+				e.Values = append(e.Values, one.Goodput)
 			}
 		}
 		entries = append(entries, e)

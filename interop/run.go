@@ -68,6 +68,10 @@ func (r *run) execute(ctx context.Context) {
 	for range r.plan.Jobs {
 		wg.Go(func() {
 			for j := r.queue.next(); j != nil; j = r.queue.next() {
+				if r.decided(j) {
+					r.watch(func(w Watcher) { w.Finished(j, nil) })
+					continue
+				}
 				r.finish(ctx, j, r.job(ctx, j))
 			}
 		})
@@ -100,6 +104,17 @@ func (r *run) settle(ctx context.Context, p party, impl *Implementation, entry *
 			w.Note(fmt.Sprintf("%s is unavailable as %s: %v", p.name, p.role, err))
 		})
 	}
+}
+
+// decided reports whether a measurement has a run that did not succeed: then there is no mean, and no need for more runs.
+func (r *run) decided(j *JobInfo) bool {
+	if !j.Case.Measures() {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.report.Cells[j.pair][j.column].Result().Status
+	return s != NotRun && s != Succeeded
 }
 
 // finish records a result; a job that was cut short by the end of ctx has none.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -359,5 +360,77 @@ func TestPlanRefusesPairsThatShareADirectory(t *testing.T) {
 	plan := &Plan{Clients: r.All(), Servers: r.All(), Backend: new(fakeBackend)}
 	if err := plan.Check(); err == nil || !strings.Contains(err.Error(), "a_b_c") {
 		t.Errorf("Check = %v, want an error about a_b_c", err)
+	}
+}
+
+// measured judges each run of a measurement by its directory's name: 1 is 9,000 kbit/s, 2 is 9,100 and so on.
+func measured(in check.Input) check.Verdict {
+	n, _ := strconv.Atoi(filepath.Base(in.Dir))
+	return check.Verdict{Result: check.Succeeded, Goodput: 8900 + 100*float64(n)}
+}
+
+func TestMeasurementIsTheMeanOfItsRuns(t *testing.T) {
+	plan := testPlan(t, "handshake,goodput")
+	plan.Clients, plan.Servers = plan.Clients[:1], plan.Servers[:1]
+	plan.Judge = measured
+	rep, store := execute(t, t.Context(), plan)
+	cell := rep.cellOf(t, "alpha", "alpha", "goodput")
+	if got := cell.Details(); len(cell.Results) != 5 || got != "9200 (± 158) kbps" {
+		t.Errorf("%d runs, %q, want 5 and 9200 (± 158) kbps", len(cell.Results), got)
+	}
+	var f struct {
+		Tests        map[string]testEntry
+		Results      [][]resultEntry
+		Measurements [][]map[string]any
+	}
+	if err := json.Unmarshal([]byte(readAll(t, store.Dir, "result.json")), &f); err != nil {
+		t.Fatal(err)
+	}
+	m := f.Measurements[0][0]
+	if len(f.Results[0]) != 1 || m["name"] != "goodput" || m["abbr"] != "G" || m["result"] != "succeeded" || m["details"] != "9200 (± 158) kbps" || f.Tests["G"].Name != "goodput" {
+		t.Errorf("result.json has results %v, measurements %v, tests %v", f.Results, f.Measurements, f.Tests)
+	}
+	wantContains(t, "matrix", rep.Matrix(MatrixText), "✓(H)", "✓ G: 9200 (± 158) kbps")
+	wantContains(t, "Markdown", rep.Matrix(MatrixMarkdown), "| alpha | ✓ G: 9200 (± 158) kbps |")
+	wantContains(t, "index.html", readAll(t, store.Dir, "index.html"), "Measurements</h2>", "G: 9200 (± 158) kbps", "alpha_alpha/goodput/5/")
+}
+
+func TestMeasurementEndsWithItsFirstFailure(t *testing.T) {
+	plan := testPlan(t, "goodput")
+	plan.Clients, plan.Servers, plan.Jobs = plan.Clients[:1], plan.Servers[:1], 1
+	plan.Judge = func(in check.Input) check.Verdict {
+		if filepath.Base(in.Dir) == "3" {
+			return check.Verdict{Result: check.Failed, Reason: "the third"}
+		}
+		return measured(in)
+	}
+	rep, store := execute(t, t.Context(), plan)
+	cell := rep.cellOf(t, "alpha", "alpha", "goodput")
+	if len(cell.Results) != 3 || cell.Status() != Failed || cell.Details() != "" {
+		t.Errorf("%d runs, %s, %q, want 3, failed, and no value", len(cell.Results), cell.Status(), cell.Details())
+	}
+	wantContains(t, "matrix", rep.Matrix(MatrixText), "✕ G ")
+	wantContains(t, "result.json", readAll(t, store.Dir, "result.json"), `"measurements":[[{"name":"goodput","abbr":"G","result":"failed","details":""`)
+}
+
+func TestUnsupportedMeasurementIsNotMeasuredAgain(t *testing.T) {
+	plan := testPlan(t, "crosstraffic")
+	plan.Clients, plan.Servers, plan.Jobs = plan.Clients[:1], plan.Servers[:1], 1
+	fake := plan.Backend.(*fakeBackend)
+	fake.behave = func(context.Context, *backend.Job, io.Writer) backend.Outcome { return bothExit(127, 0) }
+	rep, _ := execute(t, t.Context(), plan)
+	if n := len(fake.jobs); n != 1 || rep.cellOf(t, "alpha", "alpha", "crosstraffic").Status() != Unsupported {
+		t.Errorf("%d runs, want one that is unsupported", n)
+	}
+	if !fake.jobs[0].CrossTraffic || fake.jobs[0].Timeout != 3*time.Minute {
+		t.Errorf("job = %+v, want cross traffic and three minutes", fake.jobs[0])
+	}
+}
+
+func TestCaseWithoutFilesAsksForTheRoot(t *testing.T) {
+	plan := testPlan(t, "versionnegotiation")
+	execute(t, t.Context(), plan)
+	if argv := plan.Backend.(*fakeBackend).jobs[0].Client.Argv; !slices.Equal(argv[1:], []string{"https://server4:443/"}) {
+		t.Errorf("client runs %q, want the one URL https://server4:443/", argv)
 	}
 }

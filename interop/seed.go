@@ -54,3 +54,17 @@ func slugs(src rand.Source, n int) []string {
 	}
 	return list
 }
+
+// letters returns n names of size lower-case letters; so long ones do not meet by chance.
+func letters(src rand.Source, n, size int) []string {
+	r := rand.New(src)
+	list := make([]string, n)
+	for i := range list {
+		name := make([]byte, size)
+		for j := range name {
+			name[j] = 'a' + byte(r.IntN(26))
+		}
+		list[i] = string(name)
+	}
+	return list
+}

@@ -22,6 +22,8 @@ func preliminary(out backend.Outcome, timeout time.Duration) (status Status, rea
 		return Unsupported, "client exited with 127: it does not support this test", true
 	case exited(out.Server, exitUnsupported):
 		return Unsupported, "server exited with 127: it does not support this test", true
+	case errors.Is(out.Err, backend.ErrNeedsNamespaces):
+		return Unsupported, out.Err.Error(), true
 	case errors.Is(out.Err, backend.ErrNotReady):
 		return Failed, out.Err.Error(), true
 	case out.Err != nil:

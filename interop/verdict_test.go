@@ -30,6 +30,7 @@ func TestVerdictTable(t *testing.T) {
 		{"client exits 127", backend.Outcome{Client: exit(127), Server: exit(0)}, Unsupported, "client exited with 127"},
 		{"server exits 127", backend.Outcome{Client: never, Server: exit(127)}, Unsupported, "server exited with 127"},
 		{"server exits 127 before it is ready", backend.Outcome{Client: never, Server: exit(127), Err: backend.ErrNotReady}, Unsupported, "server"},
+		{"backend has no network of its own", backend.Outcome{Client: exit(0), Server: killed, Err: fmt.Errorf("x: %w", backend.ErrNeedsNamespaces)}, Unsupported, "netns"},
 		{"timeout comes before 127", backend.Outcome{Client: exit(127), Server: killed, TimedOut: true}, Failed, "timeout: not done after 1m0s"},
 		{"timeout comes before exit 0", backend.Outcome{Client: exit(0), Server: killed, TimedOut: true}, Failed, "timeout"},
 		{"server is not ready", backend.Outcome{Client: never, Server: killed, Err: fmt.Errorf("%w: no answer", backend.ErrNotReady)}, Failed, "no answer"},

@@ -29,7 +29,7 @@ func completeFlags(root *cobra.Command) {
 
 func completeRun(cmd *cobra.Command) {
 	completeList(cmd, "test", func(*cobra.Command) []string {
-		names := []string{"onlyTests", "onlyMeasurements"}
+		names := []string{"onlyTests", "onlyMeasurements", "all"}
 		for _, c := range interop.Cases() {
 			names = append(names, c.Name)
 		}

@@ -16,8 +16,8 @@ func newInteropList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list [tests|implementations|scenarios]",
 		Short: "List what can be run",
-		Long: `List the tests that can be run (the default), the registered implementations, or the
-scenarios of the network simulator.`,
+		Long: `List the tests and measurements that can be run (the default), the registered
+implementations, or the scenarios of the network simulator.`,
 		Example:   "  quiver interop list implementations --json",
 		ValidArgs: []string{"tests", "implementations", "scenarios"},
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -73,7 +73,10 @@ type testRow struct {
 	Desc     string  `json:"desc"`
 	Scenario string  `json:"scenario"`
 	Timeout  float64 `json:"timeout_seconds"`
-	NeedKeys bool    `json:"needs_key_log"` // without one the result is unsupported
+	NeedKeys bool    `json:"needs_key_log"`  // without one the result is unsupported
+	Runs     int     `json:"runs,omitempty"` // of a measurement: how many values its result is the mean of
+	Extra    bool    `json:"extra"`          // the public interop runner does not have it
+	Off      bool    `json:"off"`            // runs only when named
 }
 
 type testRows []testRow
@@ -81,7 +84,7 @@ type testRows []testRow
 func testList() testRows {
 	var rows testRows
 	for _, c := range interop.Cases() {
-		rows = append(rows, testRow{c.Name, c.Abbr, c.Desc, c.Scenario, c.Timeout.Seconds(), c.NeedKeys})
+		rows = append(rows, testRow{c.Name, c.Abbr, c.Desc, c.Scenario, c.Timeout.Seconds(), c.NeedKeys, c.Runs, c.Extra, c.Off})
 	}
 	return rows
 }

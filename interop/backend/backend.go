@@ -34,6 +34,7 @@ type Job struct {
 	Downloads      string // directory that the client saves to
 	Certs          string // directory of cert.pem, priv.key, ca.pem
 	WaitForServer  bool   // start the client only when the server answers an unknown version
+	CrossTraffic   bool   // a TCP flow with CUBIC from the server's side to the client's competes; netns only
 
 	ports *ports // of the loopback backend, once it has chosen them
 }
@@ -68,6 +69,9 @@ type Outcome struct {
 // ErrNotReady says that the server did not answer the readiness probe in time, or answered something else than Version Negotiation.
 // An Outcome's Err that wraps it is the server's fault, not the machine's.
 var ErrNotReady = errors.New("server is not ready")
+
+// ErrNeedsNamespaces says that a backend without namespaces cannot make the world of a job.
+var ErrNeedsNamespaces = errors.New("the loopback backend has no network of its own; --backend netns has")
 
 // A Backend makes worlds for jobs. It is safe for concurrent use by several jobs.
 type Backend interface {

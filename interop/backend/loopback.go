@@ -220,6 +220,10 @@ func (w *loopWorld) awaitServer(ctx context.Context, ended <-chan struct{}) erro
 	return awaitServer(ctx, conn, ended, readyLimit)
 }
 
+func (w *loopWorld) cross() (stop func() error, err error) {
+	return nil, fmt.Errorf("cross traffic: %w", ErrNeedsNamespaces)
+}
+
 // relay runs one simulator for each address family. Traces and numbers are those of the first.
 func (w *loopWorld) relay(ctx context.Context, ready func()) (stats netsim.Stats, errs error) {
 	logScenario(w.simLog, w.job)

@@ -105,6 +105,23 @@ func TestNamesComeFromTheHostsFileOnly(t *testing.T) {
 	}
 }
 
+// TestTCPCompetesBesideTheEndpoints lets five round trips of 200 ms pass, in which CUBIC opens its window.
+func TestTCPCompetesBesideTheEndpoints(t *testing.T) {
+	t.Parallel()
+	b := pick(t, "netns")
+	j := testJob(t, b, "echo", "echo")
+	askFor(t, b, j, "server4")
+	j.Scenario, j.CrossTraffic = "simple-p2p --delay=100ms --bandwidth=10Mbps --queue=25", true
+	var log bytes.Buffer
+	out := b.Run(t.Context(), j, &log)
+	if out.Err != nil || out.Client.Code != 0 || !strings.Contains(log.String(), "TCP (cubic) beside it: ") {
+		t.Fatalf("outcome %+v, want a line about the TCP flow\n%s", out, &log)
+	}
+	if out.Sim.ToClient.Bytes < 10_000 || out.Sim.ToClient.Bytes < 2*out.Sim.ToServer.Bytes {
+		t.Errorf("%d bytes to the client, %d to the server: want much more to the client, where TCP sends", out.Sim.ToClient.Bytes, out.Sim.ToServer.Bytes)
+	}
+}
+
 func TestNamespacesCarryIPv6(t *testing.T) {
 	t.Parallel()
 	b := pick(t, "netns")

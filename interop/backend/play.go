@@ -27,6 +27,8 @@ type world interface {
 	awaitServer(ctx context.Context, ended <-chan struct{}) error
 	// relay carries packets until ctx ends. It calls ready once it does.
 	relay(ctx context.Context, ready func()) (netsim.Stats, error)
+	// cross lets a TCP flow compete with the programs, which have both been started; stop ends it.
+	cross() (stop func() error, err error)
 }
 
 // play is one job in its world: server, readiness, simulator, client, and the end of all of them.
@@ -36,6 +38,7 @@ type play struct {
 	client *process // nil until started
 	server *process
 	relay  *relaying
+	cross  func() error // ends the cross traffic; nil without
 	out    Outcome
 }
 
@@ -96,6 +99,11 @@ func (p *play) acts(ctx context.Context) (err error) {
 	if p.client, err = p.world.start(Client); err != nil {
 		return fmt.Errorf("client: %w", err)
 	}
+	if p.job.CrossTraffic {
+		if p.cross, err = p.world.cross(); err != nil {
+			return err
+		}
+	}
 	select {
 	case <-p.client.done:
 	case <-p.server.done:
@@ -134,10 +142,18 @@ func (p *play) startRelay(ctx context.Context) {
 
 // end ends what still runs: with a grace time as long as ctx lasts, otherwise at once.
 func (p *play) end(ctx context.Context) error {
+	var crossed error
+	if p.cross != nil {
+		crossed = p.cross()
+	}
 	p.endPrograms(ctx)
 	if p.relay == nil {
-		return nil
+		return crossed
 	}
+	return errors.Join(crossed, p.endRelay())
+}
+
+func (p *play) endRelay() error {
 	early := p.relay.ended()
 	p.relay.cancel()
 	select {

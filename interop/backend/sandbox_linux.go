@@ -208,6 +208,14 @@ func (s *sandbox) awaitServer(ctx context.Context, ended <-chan struct{}) error 
 	return awaitServer(ctx, conn, ended, readyLimit)
 }
 
+func (s *sandbox) cross() (stop func() error, err error) {
+	c, err := startCross(s.launchers[Client].process.cmd.Process.Pid, s.launchers[Server].process.cmd.Process.Pid)
+	if err != nil {
+		return nil, err
+	}
+	return func() error { return c.stop(s.simLog) }, nil
+}
+
 func (s *sandbox) relay(ctx context.Context, ready func()) (netsim.Stats, error) {
 	logScenario(s.simLog, s.job)
 	stats, err := netsim.RunVeth(ctx, netsim.RelayConfig{

@@ -50,6 +50,9 @@ type Verdict struct {
 	// Evidence of a failed run is of the criteria that did not hold, the first
 	// one first; of a succeeded run of all of them, and then facts.
 	Evidence []Evidence
+	// Goodput is the measured value of a measurement that succeeded, in
+	// kbit/s; 0 for tests.
+	Goodput float64
 }
 
 // Judge decides whether a run passed its test. It reads the traces
@@ -102,9 +105,17 @@ func (r *run) judge(c testCase) Verdict {
 	if len(broken) > 0 {
 		return Verdict{Result: Failed, Reason: reason, Evidence: broken}
 	}
-	return Verdict{
+	v := Verdict{
 		Result:   Succeeded,
 		Reason:   fmt.Sprintf("all %d criteria of %s hold", len(c.criteria), r.in.Test),
 		Evidence: append(held, r.facts()...),
 	}
+	if c.measure {
+		_, bits, ok := r.goodput()
+		if !ok {
+			return Verdict{Result: Failed, Reason: "goodput: no time passes between the server's first and last 1-RTT packet, want some"}
+		}
+		v.Goodput = bits / 1000
+	}
+	return v
 }

@@ -11,21 +11,24 @@ import (
 	"github.com/seed51309289/quiver/internal/wire"
 )
 
-var oneHandshake = criterion{
-	name: "number of handshakes",
-	want: "exactly one source connection ID in the server's Initial packets",
-	check: func(r *run) finding {
-		return r.right.with(func() finding {
-			ids, last := serverIDs(r.right)
-			switch len(ids) {
-			case 0:
-				return r.right.finding(false, "the server sent no Initial packet")
-			case 1:
-				return r.right.at(last, true, "1 (%x)", ids[0])
-			}
-			return r.right.at(last, false, "%d (%s)", len(ids), hexList(ids))
-		})
-	},
+var oneHandshake = handshakes(1)
+
+// handshakes wants so many connections, as the server's Initial packets tell
+// them apart. A Retry adds none.
+func handshakes(want int) criterion {
+	return criterion{
+		name: "number of handshakes",
+		want: fmt.Sprintf("exactly %d different source connection IDs in the server's Initial packets", want),
+		check: func(r *run) finding {
+			return r.right.with(func() finding {
+				ids, last := serverIDs(r.right)
+				if len(ids) == 0 {
+					return r.right.finding(false, "the server sent no Initial packet")
+				}
+				return r.right.at(last, len(ids) == want, "%d (%s)", len(ids), hexList(ids))
+			})
+		},
+	}
 }
 
 // serverIDs returns the different source connection IDs of the server's
@@ -137,7 +140,7 @@ var chachaOffered = criterion{
 		return r.left.with(func() finding {
 			var good *finding
 			for _, c := range r.left.index.Conns {
-				if c.ClientHello == nil || !slices.Contains(clientAddrs[:], c.Client.Addr()) {
+				if c.ClientHello == nil || !clientAddrs.has(c.Client.Addr()) {
 					continue
 				}
 				d := r.left.frame(c.ClientHello.Frame)
@@ -182,7 +185,7 @@ var streamLimit = criterion{
 		return r.left.with(func() finding {
 			best := r.left.finding(false, "no such transport parameter in any packet that %s decrypts", r.keyLogName)
 			for _, c := range r.left.index.Conns {
-				if c.EncryptedExtensions == nil || !slices.Contains(serverAddrs[:], c.Server.Addr()) {
+				if c.EncryptedExtensions == nil || !serverAddrs.has(c.Server.Addr()) {
 					continue
 				}
 				n, ok := c.EncryptedExtensions.Params.Int(dissect.ParamInitialMaxStreamsBidi)

@@ -33,7 +33,7 @@ func (r *run) facts() []Evidence {
 	if d, rtt, ok := r.firstRoundTrip(); ok {
 		add("round trip", r.left, d, "%.1fms until the server's first packet", float64(rtt.Microseconds())/1000)
 	}
-	if d, bits, ok := r.goodput(); ok && r.in.Test == "transfer" {
+	if d, bits, ok := r.goodput(); ok && (r.in.Test == "transfer" || cases[r.in.Test].measure) {
 		add("goodput", r.left, d, "%.2fMbit/s", bits/1e6)
 	}
 	return facts

@@ -20,7 +20,7 @@ func wantVerdict(t *testing.T, v Verdict, result, reason string) {
 
 func TestUnknownTestNamesTheKnownOnes(t *testing.T) {
 	v := Judge(Input{Test: "teleport", Dir: t.TempDir()})
-	wantVerdict(t, v, Failed, `no criteria for test "teleport", known are: chacha20, handshake, ipv6, longrtt, multiplexing, retry, transfer`)
+	wantVerdict(t, v, Failed, `no criteria for test "teleport", known are: amplificationlimit, blackhole, chacha20, connectionmigration, `)
 }
 
 func TestUnknownProfileFails(t *testing.T) {

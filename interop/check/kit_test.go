@@ -34,6 +34,8 @@ type script struct {
 	extra     map[string]string // downloaded only
 	keyLogs   map[string][]byte // below the run's directory
 	traces    map[string][]byte // by name; what a test put here stays
+	outside   netip.AddrPort    // of the datagrams to come
+	ecn       uint8             // likewise
 	clock     time.Duration
 }
 
@@ -41,6 +43,10 @@ type script struct {
 type datagram struct {
 	at       time.Duration
 	src, dst netip.AddrPort
+	outside  netip.AddrPort // what the right trace has for the client's address; zero = the same
+	ecn      uint8
+	lost     bool   // it does not reach the other trace
+	raw      []byte // sent instead of packets, which then only tell the side
 	packets  []*kit.Packet
 }
 
@@ -59,25 +65,11 @@ func newScript(t *testing.T, test string) *script {
 	return s
 }
 
-// good plays the conversation that passes the test.
-func (s *script) good() {
-	c := s.connect(1)
-	s.clock += oneWay
-	s.hello(c)
-	if s.in.Test == "longrtt" {
-		s.clock += time.Second
-		s.hello(c)
-	}
-	if s.in.Test == "retry" {
-		s.send(c.Retry([]byte{0x7e, 1, 2, 3, 4, 5, 6, 7}, []byte("a token of the server")))
-		s.hello(c)
-	}
-	s.finishHandshake(c)
-	s.transfer(c)
-}
-
 // connect makes a connection whose TLS handshake really happened.
-func (s *script) connect(mark byte) *kit.Conn {
+func (s *script) connect(mark byte) *kit.Conn { return s.connectAs(mark, func(*kit.Handshake) {}) }
+
+// connectAs is connect with a change of what was said.
+func (s *script) connectAs(mark byte, change func(h *kit.Handshake)) *kit.Conn {
 	s.t.Helper()
 	h, err := kit.NewHandshake(s.config)
 	if err != nil {
@@ -87,6 +79,7 @@ func (s *script) connect(mark byte) *kit.Conn {
 		h.Offer(tls.TLS_CHACHA20_POLY1305_SHA256)
 		h.Choose(tls.TLS_CHACHA20_POLY1305_SHA256)
 	}
+	change(h)
 	c := kit.NewConn(h, mark)
 	s.conns = append(s.conns, c)
 	s.keyLogs["client/keys.log"] = append(s.keyLogs["client/keys.log"], h.KeyLog()...)
@@ -97,7 +90,7 @@ func (s *script) connect(mark byte) *kit.Conn {
 func (s *script) send(packets ...*kit.Packet) *datagram {
 	s.clock += 2 * time.Millisecond
 	from := packets[0].From
-	d := &datagram{at: s.clock, src: s.ends[from], dst: s.ends[1-from], packets: packets}
+	d := &datagram{at: s.clock, src: s.ends[from], dst: s.ends[1-from], outside: s.outside, ecn: s.ecn, packets: packets}
 	s.datagrams = append(s.datagrams, d)
 	s.clock += oneWay
 	return d
@@ -109,16 +102,26 @@ func (s *script) hello(c *kit.Conn) {
 }
 
 func (s *script) finishHandshake(c *kit.Conn) {
+	s.answer(c)
+	s.confirm(c)
+}
+
+func (s *script) answer(c *kit.Conn) {
 	s.send(
 		c.Packet(kit.Server, wire.PacketInitial, kit.Ack(0), kit.Crypto(0, c.H.Initial[kit.Server])),
 		c.Packet(kit.Server, wire.PacketHandshake, kit.Crypto(0, c.H.Handshake[kit.Server])))
+}
+
+func (s *script) confirm(c *kit.Conn) {
 	s.send(
 		c.Packet(kit.Client, wire.PacketInitial, kit.Ack(0), kit.Padding(1000)),
 		c.Packet(kit.Client, wire.PacketHandshake, kit.Ack(0), kit.Crypto(0, c.H.Handshake[kit.Client])))
 }
 
-func (s *script) transfer(c *kit.Conn) {
-	for i, f := range s.files {
+func (s *script) transfer(c *kit.Conn) { s.fetch(c, s.files...) }
+
+func (s *script) fetch(c *kit.Conn, files ...file) {
+	for i, f := range files {
 		id := uint64(4 * i)
 		s.send(c.Packet(kit.Client, wire.Packet1RTT, kit.Stream(id, 0, []byte("GET /"+f.name+"\r\n"), true)))
 		s.send(c.Packet(kit.Server, wire.Packet1RTT, kit.Stream(id, 0, []byte(f.served), true)))
@@ -192,15 +195,23 @@ func (s *script) capture(next kit.Side) []byte {
 	c := kit.NewCapture()
 	c.Frame(0, bytes.Repeat([]byte{1}, 60)) // an ARP request, say: frame numbers do not start with QUIC
 	for _, d := range s.datagrams {
-		at := d.at
-		if d.packets[0].From != next {
-			at += oneWay
+		at, from := d.at, d.packets[0].From
+		if from != next {
+			if at += oneWay; d.lost {
+				continue
+			}
 		}
-		var payload []byte
-		for _, p := range d.packets {
-			payload = p.Seal(payload)
+		payload := d.raw
+		if payload == nil {
+			for _, p := range d.packets {
+				payload = p.Seal(payload)
+			}
 		}
-		c.UDP(at, d.src, d.dst, 0, payload)
+		ends := [2]netip.AddrPort{d.src, d.dst}
+		if next == kit.Server && d.outside.IsValid() {
+			ends[from] = d.outside // of the client: the source of its own, the destination of the server's
+		}
+		c.UDP(at, ends[0], ends[1], d.ecn, payload)
 	}
 	return c.Bytes()
 }

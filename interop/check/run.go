@@ -24,9 +24,14 @@ const (
 // Addresses that tell whose packet it is. After a rebinding the client's
 // packets do not count as its own in the right trace.
 var (
-	clientAddrs = [2]netip.Addr{netip.MustParseAddr("193.167.0.100"), netip.MustParseAddr("fd00:cafe:cafe::100")}
-	serverAddrs = [2]netip.Addr{netip.MustParseAddr("193.167.100.100"), netip.MustParseAddr("fd00:cafe:cafe:100::100")}
+	clientAddrs = addrs{netip.MustParseAddr("193.167.0.100"), netip.MustParseAddr("fd00:cafe:cafe::100")}
+	serverAddrs = addrs{netip.MustParseAddr("193.167.100.100"), netip.MustParseAddr("fd00:cafe:cafe:100::100")}
 )
+
+// addrs are the IPv4 and the IPv6 address of an endpoint.
+type addrs [2]netip.Addr
+
+func (a *addrs) has(b netip.Addr) bool { return b == a[0] || b == a[1] }
 
 // keyLogMark starts a line in every valid key log.
 const keyLogMark = "SERVER_HANDSHAKE_TRAFFIC_SECRET"
@@ -69,7 +74,7 @@ func newRun(in Input) *run {
 
 func openTrace(dir, name string, keyLog []byte) *trace {
 	t := &trace{name: name}
-	t.index, t.err = dissect.Open(filepath.Join(dir, filepath.FromSlash(name)), dissect.Options{KeyLogs: [][]byte{keyLog}})
+	t.index, t.err = dissect.Open(filepath.Join(dir, filepath.FromSlash(name)), dissect.Options{KeyLogs: [][]byte{keyLog}, AnyPort: true})
 	return t
 }
 
@@ -107,15 +112,21 @@ func hasLine(b []byte, prefix string) bool {
 	return false
 }
 
-// packets goes over the packets of a trace that came from one of two
-// addresses, all of a datagram's.
-func (t *trace) packets(from [2]netip.Addr) iter.Seq2[*dissect.Datagram, *dissect.Packet] {
-	return func(yield func(*dissect.Datagram, *dissect.Packet) bool) {
+// datagrams goes over those of a trace that came from one of two addresses.
+func (t *trace) datagrams(from addrs) iter.Seq[*dissect.Datagram] {
+	return func(yield func(*dissect.Datagram) bool) {
 		for i := range t.index.Datagrams {
-			d := &t.index.Datagrams[i]
-			if a := d.Src.Addr(); a != from[0] && a != from[1] {
-				continue
+			if d := &t.index.Datagrams[i]; from.has(d.Src.Addr()) && !yield(d) {
+				return
 			}
+		}
+	}
+}
+
+// packets goes over the packets of these datagrams, all of each.
+func (t *trace) packets(from addrs) iter.Seq2[*dissect.Datagram, *dissect.Packet] {
+	return func(yield func(*dissect.Datagram, *dissect.Packet) bool) {
+		for d := range t.datagrams(from) {
 			for j := range d.Packets {
 				if !yield(d, &d.Packets[j]) {
 					return
@@ -126,7 +137,7 @@ func (t *trace) packets(from [2]netip.Addr) iter.Seq2[*dissect.Datagram, *dissec
 }
 
 // typed is packets, but only those of one type.
-func (t *trace) typed(from [2]netip.Addr, want wire.PacketType) iter.Seq2[*dissect.Datagram, *dissect.Packet] {
+func (t *trace) typed(from addrs, want wire.PacketType) iter.Seq2[*dissect.Datagram, *dissect.Packet] {
 	return func(yield func(*dissect.Datagram, *dissect.Packet) bool) {
 		for d, p := range t.packets(from) {
 			if p.Type == want && !yield(d, p) {
