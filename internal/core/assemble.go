@@ -64,16 +64,12 @@ func (c *Conn) appendAck(now hook.Instant, p *packet, buf []byte) {
 		return
 	}
 	c.ranges = r.Ranges(c.ranges[:0])
-	c.wranges = c.wranges[:0]
-	for _, g := range c.ranges {
-		c.wranges = append(c.wranges, wire.AckRange(g))
-	}
 	delay := uint64(now.Sub(r.LargestTime())/time.Microsecond) >> ackDelayExponent
 	var ecn *wire.ECNCounts
 	if n := r.ECN(); n.ECT0 != 0 || n.ECT1 != 0 || n.CE != 0 {
-		ecn = &wire.ECNCounts{ECT0: n.ECT0, ECT1: n.ECT1, CE: n.CE}
+		ecn = &n
 	}
-	p.end = len(wire.AppendAck(buf[:p.end], p.limit-p.end, c.wranges, delay, ecn))
+	p.end = len(wire.AppendAck(buf[:p.end], p.limit-p.end, c.ranges, delay, ecn))
 }
 
 // ackDelayExponent is the default, which we keep (RFC 9000 §18.2).

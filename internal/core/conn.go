@@ -56,15 +56,13 @@ type Conn struct {
 	closing closeState
 	held    []heldPacket
 
-	events  eventQueue
-	paced   hook.Instant // when the pacer lets more bytes go; 0 = not held back
-	clock   hook.Instant // the latest instant that the driver told
-	skipIn  int          // packets until a number is skipped
-	ackRun  int          // packets in a row that carried nothing but an ACK
-	fixed   fixedBits
-	ranges  []recovery.Range
-	acks    []wire.AckRange
-	wranges []wire.AckRange
+	events eventQueue
+	paced  hook.Instant // when the pacer lets more bytes go; 0 = not held back
+	clock  hook.Instant // the latest instant that the driver told
+	skipIn int          // packets until a number is skipped
+	ackRun int          // packets in a row that carried nothing but an ACK
+	fixed  fixedBits
+	ranges []wire.AckRange // of the ACK frame being read or written
 }
 
 // control is the set of control frames of the connection that wait to be sent.

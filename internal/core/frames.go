@@ -150,14 +150,10 @@ func (c *Conn) handleFrame(now hook.Instant, id recovery.SpaceID, f *wire.Frame,
 
 // handleAck takes an ACK frame (RFC 9002 §A.7).
 func (c *Conn) handleAck(now hook.Instant, id recovery.SpaceID, f *wire.Frame) error {
-	c.acks = f.Ack.AppendRanges(c.acks[:0], maxAckRangesRead)
-	c.ranges = c.ranges[:0]
-	for _, r := range c.acks {
-		c.ranges = append(c.ranges, recovery.Range(r))
-	}
-	var ecn *recovery.ECNCounts
+	c.ranges = f.Ack.AppendRanges(c.ranges[:0], maxAckRangesRead)
+	var ecn *wire.ECNCounts
 	if f.Ack.ECN {
-		ecn = &recovery.ECNCounts{ECT0: f.Ack.ECT0, ECT1: f.Ack.ECT1, CE: f.Ack.CE}
+		ecn = &wire.ECNCounts{ECT0: f.Ack.ECT0, ECT1: f.Ack.ECT1, CE: f.Ack.CE}
 	}
 	mtu, eliciting := c.path.rec.MTU.Current(), c.path.rec.BytesInFlight()
 	_, err := c.det.OnAck(now, id, c.ranges, c.ackDelay(id, f.Ack.Delay), ecn, c)

@@ -38,7 +38,7 @@ func (p *pipe) send() {
 
 func (p *pipe) ack() {
 	p.now = p.now.Add(50 * time.Microsecond)
-	p.ranges = append(p.ranges[:0], Range{p.d.NextNumber(AppData) - train, p.d.NextNumber(AppData) - 1})
+	p.ranges = append(p.ranges[:0], Range{Smallest: p.d.NextNumber(AppData) - train, Largest: p.d.NextNumber(AppData) - 1})
 	if _, err := p.d.OnAck(p.now, AppData, p.ranges, 0, nil, noFates{}); err != nil {
 		panic(err)
 	}
@@ -79,7 +79,7 @@ func TestHotPathsDoNotAllocate(t *testing.T) {
 func (p *pipe) lose() {
 	p.now = p.now.Add(50 * time.Microsecond)
 	last := p.d.NextNumber(AppData) - 1
-	p.ranges = append(p.ranges[:0], Range{last, last})
+	p.ranges = append(p.ranges[:0], Range{Smallest: last, Largest: last})
 	p.d.OnAck(p.now, AppData, p.ranges, 0, nil, noFates{})
 	p.now = max(p.now, p.d.Deadline())
 	p.d.OnTimeout(p.now, noFates{})

@@ -22,9 +22,6 @@ const (
 // skipped on purpose or not yet reached. It means PROTOCOL_VIOLATION (RFC 9000 §13.1).
 var ErrUnsent = errors.New("acknowledgment of a packet never sent")
 
-// ECNCounts are the totals of an ACK frame's ECN section.
-type ECNCounts struct{ ECT0, ECT1, CE uint64 }
-
 // Config says what a Detector must know from the start.
 type Config struct {
 	Client      bool

@@ -1,5 +1,7 @@
 package recovery
 
+import "github.com/seed51309289/quiver/internal/wire"
+
 // SpaceID names a packet number space (RFC 9000 §12.3).
 type SpaceID uint8
 
@@ -24,11 +26,8 @@ func (s SpaceID) String() string {
 	return "unknown"
 }
 
-// Range is a run of packet numbers, both ends included.
-type Range struct{ Smallest, Largest uint64 }
+// Range is a run of packet numbers, both ends included, as ACK frames name them.
+type Range = wire.AckRange
 
-// Len returns how many numbers the range holds.
-func (r Range) Len() uint64 { return r.Largest - r.Smallest + 1 }
-
-// Contains reports whether pn lies in the range.
-func (r Range) Contains(pn uint64) bool { return r.Smallest <= pn && pn <= r.Largest }
+// ECNCounts are the totals of an ACK frame's ECN section.
+type ECNCounts = wire.ECNCounts

@@ -165,12 +165,12 @@ func (r *Received) open(i int, pn uint64) {
 			return // older than all we report
 		}
 		copy(r.ranges, r.ranges[1:i])
-		r.ranges[i-1] = Range{pn, pn}
+		r.ranges[i-1] = Range{Smallest: pn, Largest: pn}
 		return
 	}
 	r.ranges = append(r.ranges, Range{})
 	copy(r.ranges[i+1:], r.ranges[i:])
-	r.ranges[i] = Range{pn, pn}
+	r.ranges[i] = Range{Smallest: pn, Largest: pn}
 }
 
 // owe notes that the peer waits for an acknowledgment of pn.

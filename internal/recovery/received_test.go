@@ -91,7 +91,7 @@ func TestAckIsOneForATrain(t *testing.T) {
 	}
 	in.wantAckNow("the end of the train")
 	in.wantNoAck("all is said")
-	in.wantRanges("one range", Range{0, 44})
+	in.wantRanges("one range", Range{Smallest: 0, Largest: 44})
 }
 
 func TestAckLeavesAtOnceOnReorderingAndMarks(t *testing.T) {
@@ -196,16 +196,16 @@ func TestReceivedPrunesWhatThePeerKnows(t *testing.T) {
 	in := newInbox(t, AppData, nil)
 	in.arrive(0, 1, 3, 4, 6, 8)
 	in.PruneBelow(5)
-	in.wantRanges("wholly below", Range{8, 8}, Range{6, 6})
+	in.wantRanges("wholly below", Range{Smallest: 8, Largest: 8}, Range{Smallest: 6, Largest: 6})
 	in.PruneBelow(100)
-	in.wantRanges("the largest stays", Range{8, 8})
+	in.wantRanges("the largest stays", Range{Smallest: 8, Largest: 8})
 	for pn, want := range []bool{true, true, false, true, true, false, true, false, true} {
 		if got := in.Duplicate(uint64(pn)); got != want {
 			t.Errorf("Duplicate(%d) after pruning = %v, want %v", pn, got, want)
 		}
 	}
 	in.arrive(2)
-	in.wantRanges("a late one is still reported", Range{8, 8}, Range{2, 2})
+	in.wantRanges("a late one is still reported", Range{Smallest: 8, Largest: 8}, Range{Smallest: 2, Largest: 2})
 }
 
 func TestReceivedCountsMarks(t *testing.T) {

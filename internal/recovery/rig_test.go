@@ -71,7 +71,7 @@ func (r *rig) ackDelayed(delay time.Duration, ecn *ECNCounts, pairs ...uint64) {
 func (r *rig) tryAck(delay time.Duration, ecn *ECNCounts, pairs ...uint64) (err error) {
 	var ranges []Range
 	for i := 0; i < len(pairs); i += 2 {
-		ranges = append(ranges, Range{pairs[i], pairs[i+1]})
+		ranges = append(ranges, Range{Smallest: pairs[i], Largest: pairs[i+1]})
 	}
 	r.res, err = r.d.OnAck(r.now, r.space, ranges, delay, ecn, r)
 	return err

@@ -92,9 +92,9 @@ func (l *ledger) lie(now hook.Instant, id SpaceID, rnd func(int) int) {
 	bad := hi >= next
 	for range 1 + rnd(40) {
 		lo := hi - min(hi, uint64(rnd(6)))
-		ranges = append(ranges, Range{lo, hi})
+		ranges = append(ranges, Range{Smallest: lo, Largest: hi})
 		for i := range min(len(l.skips[id]), maxSkips) {
-			bad = bad || Range{lo, hi}.Contains(l.skips[id][len(l.skips[id])-1-i])
+			bad = bad || Range{Smallest: lo, Largest: hi}.Contains(l.skips[id][len(l.skips[id])-1-i])
 		}
 		gap := uint64(2 + rnd(3))
 		if lo < gap {
@@ -126,7 +126,7 @@ func (l *ledger) pick(id SpaceID, rnd func(int) int) (ranges []Range) {
 			}
 		}
 		if lo <= hi {
-			ranges = append(ranges, Range{lo, hi})
+			ranges = append(ranges, Range{Smallest: lo, Largest: hi})
 		}
 		gap := uint64(2 + rnd(4))
 		if lo < gap {
@@ -422,7 +422,7 @@ func TestAckFloodIsCheap(t *testing.T) {
 	r.send(20000)
 	var ranges []Range
 	for pn := uint64(19999); len(ranges) < 500; pn -= 40 {
-		ranges = append(ranges, Range{pn, pn})
+		ranges = append(ranges, Range{Smallest: pn, Largest: pn})
 	}
 	start := time.Now()
 	for range 2000 {

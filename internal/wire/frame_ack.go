@@ -3,6 +3,12 @@ package wire
 // AckRange is a run of packet numbers, both ends included.
 type AckRange struct{ Smallest, Largest uint64 }
 
+// Len returns how many numbers the range holds.
+func (r AckRange) Len() uint64 { return r.Largest - r.Smallest + 1 }
+
+// Contains reports whether pn lies in the range.
+func (r AckRange) Contains(pn uint64) bool { return r.Smallest <= pn && pn <= r.Largest }
+
 // parse reads an ACK and checks that every range stays above zero, so that
 // Ranges needs no error (RFC 9000 §19.3.1).
 func (a *Ack) parse(r *reader, ecn bool) error {
