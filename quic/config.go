@@ -71,6 +71,11 @@ type Config struct {
 	// ReceiveDatagram. Sending them is up to the peer's.
 	EnableDatagrams bool
 
+	// EnableStreamResetPartialDelivery lets the peer reset streams without taking
+	// back their beginning; see SendStream.SetReliableBoundary
+	// (draft-ietf-quic-reliable-stream-reset).
+	EnableStreamResetPartialDelivery bool
+
 	// QLogDir is a directory for one qlog file per connection. "" = $QLOGDIR, or none.
 	QLogDir string
 }
@@ -145,6 +150,7 @@ func (c *Config) newCongestion(mss int) hook.Congestion {
 
 // extensions says which extensions of QUIC are announced.
 func (c *Config) extensions(cfg *core.Config) {
+	cfg.ResetStreamAt = c.EnableStreamResetPartialDelivery
 	if c.EnableDatagrams {
 		cfg.MaxDatagramFrame = maxDatagramFrame
 	}

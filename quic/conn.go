@@ -369,6 +369,9 @@ type ConnectionState struct {
 	// SupportsDatagrams tells which sides take datagrams: this one by
 	// Config.EnableDatagrams, and the peer.
 	SupportsDatagrams struct{ Local, Remote bool }
+	// SupportsStreamResetPartialDelivery tells which sides understand resets
+	// that leave the beginning of a stream alone.
+	SupportsStreamResetPartialDelivery struct{ Local, Remote bool }
 }
 
 // ConnectionState returns what was negotiated.
@@ -379,6 +382,8 @@ func (c *Conn) ConnectionState() ConnectionState {
 	if t := c.core.TLSState(); t != nil {
 		s.TLS = *t
 	}
+	p := &s.SupportsStreamResetPartialDelivery
+	p.Local, p.Remote = c.core.ResetStreamAt()
 	s.SupportsDatagrams.Local, s.SupportsDatagrams.Remote = c.core.Datagrams()
 	return s
 }

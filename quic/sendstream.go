@@ -102,6 +102,7 @@ func (s *SendStream) end() {
 
 // CancelWrite gives up the writing direction with an error code of the
 // application (RFC 9000 §3.1): what the peer has not received is not sent again,
+// unless SetReliableBoundary covers it,
 // and its reads fail with code. Writes fail with a *StreamError from now on.
 // Codes above 2^62-1 count as that. Once the peer has everything it does nothing.
 func (s *SendStream) CancelWrite(code StreamErrorCode) {
@@ -110,6 +111,18 @@ func (s *SendStream) CancelWrite(code StreamErrorCode) {
 	c.core.Reset(s.out.s, min(code, wire.MaxVarint))
 	s.out.tell(c.core.WriteErr(s.out.s))
 	c.flush(time.Now())
+}
+
+// SetReliableBoundary protects what was written so far from a later
+// CancelWrite: the peer reads it before it learns of the reset
+// (draft-ietf-quic-reliable-stream-reset). It does nothing if the peer does not
+// understand such resets, see ConnectionState.SupportsStreamResetPartialDelivery.
+// If the peer gives up reading, the promise ends.
+func (s *SendStream) SetReliableBoundary() {
+	c := s.out.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.core.SetReliableBoundary(s.out.s)
 }
 
 // SetWriteDeadline bounds Write, also one that waits; the zero time does not. It

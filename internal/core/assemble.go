@@ -246,11 +246,11 @@ func (c *Conn) appendOneStreamControl(p *packet, buf []byte, s *Stream) bool {
 		c.record(p, sentFrame{kind: sentStop, id: s.id})
 	}
 	if s.send.resetSend {
-		if !c.put(p, buf, &wire.Frame{Type: wire.FrameResetStream, StreamID: s.id, Code: s.send.resetCode, FinalSize: s.send.resetSize}) {
+		if !c.put(p, buf, s.resetFrame()) {
 			return false
 		}
 		s.send.resetSend = false
-		c.record(p, sentFrame{kind: sentReset, id: s.id})
+		c.record(p, sentFrame{kind: sentReset, id: s.id, off: s.send.reliable})
 	}
 	if s.send.blocked {
 		if !c.put(p, buf, &wire.Frame{Type: wire.FrameStreamDataBlocked, StreamID: s.id, Limit: s.send.max}) {
@@ -270,18 +270,18 @@ func (c *Conn) appendStreams(p *packet, buf []byte) {
 		if !c.appendStreamData(p, buf, s) {
 			return
 		}
-		if !s.send.needsNoCredit() || s.send.reset || s.gone {
+		if !s.send.needsNoCredit() || s.gone {
 			t.lost.pop(&s.queuedLost)
 		}
 	}
 	for !t.newData.empty() {
 		s := t.newData.front()
-		if s.send.reset || s.gone || !c.hasNew(s) {
+		if s.gone || !c.hasNew(s) {
 			t.newData.pop(&s.queuedNew)
 			c.queueSend(s) // it may be blocked, and should say so
 			continue
 		}
-		if c.flow.available() == 0 && s.send.buf.next < s.send.buf.end() {
+		if c.flow.available() == 0 && s.send.buf.next < s.send.end() {
 			c.blockedByPeer()
 			return
 		}
@@ -296,7 +296,7 @@ func (c *Conn) appendStreams(p *packet, buf []byte) {
 // first time.
 func (c *Conn) hasNew(s *Stream) bool {
 	w := &s.send
-	return w.buf.next < min(w.buf.end(), w.max)
+	return w.buf.next < min(w.end(), w.max)
 }
 
 // blockedByPeer says once per limit that connection flow control holds us back
@@ -312,10 +312,10 @@ func (c *Conn) blockedByPeer() {
 // reports false when the packet has no room for it.
 func (c *Conn) appendStreamData(p *packet, buf []byte, s *Stream) bool {
 	w := &s.send
-	if w.reset || s.gone {
+	if s.gone {
 		return true
 	}
-	start, end := w.buf.pending(w.max)
+	start, end := w.buf.pending(min(w.max, w.end()))
 	if start == w.buf.next {
 		end = min(end, start+c.flow.available())
 	}
@@ -351,6 +351,9 @@ func (c *Conn) sentStream(p *packet, s *Stream, start, end uint64, fin bool) {
 		c.flow.sent += end - max(start, w.buf.next)
 	}
 	w.buf.sent(start, end)
+	if w.resetWait {
+		c.sentReliable(s)
+	}
 	if fin {
 		w.finSent, w.finLost = true, false
 	}

@@ -36,6 +36,10 @@ type Config struct {
 	// header included (RFC 9221 §3). 0 = none.
 	MaxDatagramFrame uint64
 
+	// ResetStreamAt lets a reset leave the first part of a stream alone
+	// (draft-ietf-quic-reliable-stream-reset).
+	ResetStreamAt bool
+
 	Congestion func(mss int) hook.Congestion
 	AckPolicy  hook.AckPolicy // nil = the built-in one
 	MaxMTU     int            // bytes of UDP payload; 0 = no discovery beyond 1200

@@ -88,7 +88,9 @@ func (c *Conn) ackedStream(id, off, n uint64, fin bool) {
 		w.wantRoom = false
 		c.postWritable(s)
 	}
-	if w.finAcked && w.buf.allAcked() {
+	if w.reset {
+		c.finishReset(s)
+	} else if w.finAcked && w.buf.allAcked() {
 		c.maybeForget(s)
 	}
 }
@@ -104,9 +106,7 @@ func (c *Conn) ackedFrame(f *sentFrame) {
 		c.spaces[f.space].recv.PruneBelow(f.off + 1)
 	case sentReset:
 		if s := c.streams.lookup(f.id); s != nil {
-			s.send.resetAcked, s.send.resetSend = true, false
-			s.send.buf.drop(&c.pool)
-			c.maybeForget(s)
+			c.ackedReset(s, f.off)
 		}
 	case sentRetire:
 		c.ids.forgetRetired(f.id)
@@ -145,10 +145,14 @@ func (c *Conn) lostContent(p *recovery.Sent) {
 
 func (c *Conn) lostStream(id, off, n uint64, fin bool) {
 	s := c.streams.lookup(id)
-	if s == nil || s.send.reset {
+	if s == nil {
 		return
 	}
-	s.send.buf.lose(off, off+n)
+	end := off + n
+	if s.send.reset {
+		end, fin = min(end, s.send.reliable), false // what the reset took back is not sent again
+	}
+	s.send.buf.lose(off, end)
 	if fin && !s.send.finAcked {
 		s.send.finLost = true
 	}
@@ -207,7 +211,7 @@ func (c *Conn) lostStreamControl(f *sentFrame) {
 		// An older limit says nothing about a newer one that waits to be sent.
 		s.recv.maxSend = s.recv.maxSend || f.off == s.recv.max && !s.recv.hasFinal
 	case sentReset:
-		s.send.resetSend = !s.send.resetAcked
+		s.send.resetSend = s.send.resetSend || !s.send.resetAcked && f.off == s.send.reliable
 	case sentStop:
 		s.recv.stopSend = !s.recv.hasFinal
 	}

@@ -85,8 +85,12 @@ func unknownFrame(t wire.FrameType) error {
 // DATAGRAM frames that are larger than we announced.
 func (c *Conn) agreed(t wire.FrameType, size int) error {
 	switch t {
-	case wire.FrameImmediateAck, wire.FrameAckFrequency, wire.FrameResetStreamAt:
+	case wire.FrameImmediateAck, wire.FrameAckFrequency:
 		return unknownFrame(t)
+	case wire.FrameResetStreamAt:
+		if !c.cfg.ResetStreamAt {
+			return unknownFrame(t)
+		}
 	case wire.FrameDatagram, wire.FrameDatagramLength:
 		// RFC 9221 §3: both are a PROTOCOL_VIOLATION.
 		if most := c.cfg.MaxDatagramFrame; uint64(size) > most {
@@ -107,7 +111,7 @@ func (c *Conn) handleFrame(now hook.Instant, id recovery.SpaceID, f *wire.Frame,
 	case wire.FramePadding, wire.FramePing:
 	case wire.FrameAck, wire.FrameAckECN:
 		return c.handleAck(now, id, f)
-	case wire.FrameResetStream:
+	case wire.FrameResetStream, wire.FrameResetStreamAt:
 		return c.handleResetStream(now, f)
 	case wire.FrameStopSending:
 		return c.handleStopSending(f)

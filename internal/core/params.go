@@ -27,6 +27,7 @@ func (c *Conn) ownParams() *wire.Params {
 	p.MaxStreamsBidi, p.MaxStreamsUni = c.cfg.MaxStreamsBidi, c.cfg.MaxStreamsUni
 	p.MaxAckDelay = maxAckDelay
 	p.ActiveConnIDLimit = maxRemoteIDs
+	p.ResetStreamAt = c.cfg.ResetStreamAt
 	p.MaxDatagramFrame = c.cfg.MaxDatagramFrame
 	p.DisableMigration = c.cfg.DisableActiveMigration
 	p.InitialSCID = bytes.Clone(c.ids.firstLocal())

@@ -36,8 +36,11 @@ type sendHalf struct {
 	reset      bool // the application, or the peer's STOP_SENDING, gave it up
 	resetCode  uint64
 	resetSize  uint64 // the final size that RESET_STREAM tells
-	resetSend  bool   // RESET_STREAM is to be sent
+	resetSend  bool   // RESET_STREAM, or RESET_STREAM_AT, is to be sent
+	resetWait  bool   // … but not before all reliable bytes were
 	resetAcked bool
+	boundary   uint64       // bytes that a reset will not take back
+	reliable   uint64       // bytes that the reset did not take back
 	stopped    *StreamError // why writes fail
 	blockedAt  uint64       // limit that STREAM_DATA_BLOCKED reported, plus one
 	blocked    bool         // STREAM_DATA_BLOCKED is to be sent
@@ -53,6 +56,8 @@ type recvHalf struct {
 	final      uint64 // final size, valid if hasFinal
 	hasFinal   bool
 	reset      *StreamError // the peer reset the stream
+	resetAt    bool         // … by a RESET_STREAM_AT
+	reliable   uint64       // bytes that it did not take back
 	stop       bool         // we gave up reading
 	stopCode   uint64
 	stopSend   bool // STOP_SENDING is to be sent
@@ -76,7 +81,7 @@ func (s *Stream) sendDone() bool {
 		return true
 	}
 	if s.send.reset {
-		return s.send.resetAcked
+		return s.send.resetAcked && s.send.buf.data.base >= s.send.reliable
 	}
 	return s.send.finAcked && s.send.buf.allAcked()
 }
@@ -99,13 +104,18 @@ func (c *Conn) Read(now Time, s *Stream, p []byte) (n int, err error) {
 	switch {
 	case r.stop:
 		return 0, &StreamError{Stream: s.id, Code: r.stopCode}
-	case r.reset != nil:
+	case r.cut():
 		c.finishRead(s)
 		return 0, r.reset
+	case r.reset != nil:
+		p = p[:min(uint64(len(p)), r.reliable-r.buf.data.base)]
 	}
 	n = r.buf.read(&c.pool, p)
 	if n > 0 {
 		c.consumed(c.at(now), s, uint64(n))
+	}
+	if r.cut() {
+		c.dropReceived(c.at(now), s)
 	}
 	if r.hasFinal && r.buf.data.base == r.final {
 		c.finishRead(s)
@@ -166,7 +176,7 @@ func (c *Conn) ReadErr(s *Stream) error {
 	switch r := &s.recv; {
 	case r.stop:
 		return &StreamError{Stream: s.id, Code: r.stopCode}
-	case r.reset != nil:
+	case r.cut():
 		return r.reset
 	case r.delivered:
 		return io.EOF
@@ -198,26 +208,6 @@ func (c *Conn) CloseWrite(s *Stream) {
 		s.send.fin = true
 		c.queueSend(s)
 	}
-}
-
-// Reset gives up the sending side: what was not delivered is not sent again
-// (RFC 9000 §3.1). After the end was acknowledged it does nothing.
-func (c *Conn) Reset(s *Stream, code uint64) {
-	w := &s.send
-	if !s.hasOut || w.reset || w.finAcked && w.buf.allAcked() {
-		return
-	}
-	c.resetSend(s, code)
-	w.stopped = &StreamError{Stream: s.id, Code: code}
-}
-
-func (c *Conn) resetSend(s *Stream, code uint64) {
-	w := &s.send
-	// RFC 9000 §19.4: the final size is what was sent, all of which the peer
-	// counts against its limits. It never changes.
-	w.reset, w.resetCode, w.resetSize, w.resetSend = true, code, w.buf.next, true
-	w.buf.lost = nil
-	c.queueControl(s)
 }
 
 // Stop gives up the receiving side and asks the peer to stop (RFC 9000 §3.5).
@@ -256,7 +246,7 @@ func (c *Conn) handleStream(now hook.Instant, f *wire.Frame) error {
 	if err := c.growReceive(now, s, end, f.Fin, f.Type); err != nil {
 		return err
 	}
-	if r.reset != nil || r.stop {
+	if r.cut() || r.stop {
 		c.maybeForget(s)
 		return nil
 	}
@@ -300,45 +290,6 @@ func (c *Conn) growReceive(now hook.Instant, s *Stream, end uint64, fin bool, t 
 	if fin {
 		r.final, r.hasFinal = end, true
 	}
-	return nil
-}
-
-// handleResetStream takes a RESET_STREAM frame (RFC 9000 §19.4).
-func (c *Conn) handleResetStream(now hook.Instant, f *wire.Frame) error {
-	s, err := c.streamForReceive(f.StreamID, f.Type)
-	if s == nil || err != nil {
-		return err
-	}
-	ended := s.recv.hasFinal // by a FIN, or by a reset before this one
-	if err := c.growReceive(now, s, f.FinalSize, true, f.Type); err != nil {
-		return err
-	}
-	// RFC 9000 §3.2: once all data was received, the end included, the reset may
-	// be ignored. Without the end it cuts the stream short, wherever.
-	if s.recv.reset != nil || s.recv.delivered || ended && s.recv.buf.data.base+s.recv.buf.readable() == s.recv.final && !s.recv.stop {
-		return nil
-	}
-	s.recv.reset = &StreamError{Stream: s.id, Code: f.Code, Remote: true}
-	c.dropReceived(now, s)
-	s.recv.maxSend, s.recv.stopSend = false, false
-	c.postReadable(s)
-	c.maybeForget(s)
-	return nil
-}
-
-// handleStopSending takes a STOP_SENDING frame (RFC 9000 §19.5).
-func (c *Conn) handleStopSending(f *wire.Frame) error {
-	s, err := c.streamForSend(f.StreamID, f.Type)
-	if s == nil || err != nil {
-		return err
-	}
-	// RFC 9000 §3.5: it is answered with RESET_STREAM unless all is acknowledged.
-	if s.send.reset || s.send.finAcked && s.send.buf.allAcked() {
-		return nil
-	}
-	c.resetSend(s, f.Code)
-	s.send.stopped = &StreamError{Stream: s.id, Code: f.Code, Remote: true}
-	c.postWritable(s)
 	return nil
 }
 

@@ -213,17 +213,17 @@ func (c *Conn) postWritable(s *Stream) {
 // queueSend puts a stream with something to send into the right queue.
 func (c *Conn) queueSend(s *Stream) {
 	w := &s.send
-	if w.reset || s.gone {
+	if s.gone {
 		return
 	}
 	if w.needsNoCredit() {
 		c.streams.lost.push(s, &s.queuedLost)
 	}
-	if w.buf.next < min(w.buf.end(), w.max) {
+	if w.buf.next < min(w.end(), w.max) {
 		c.streams.newData.push(s, &s.queuedNew)
 		return
 	}
-	if w.buf.next < w.buf.end() && w.blockedAt != w.max+1 {
+	if w.buf.next < w.end() && w.blockedAt != w.max+1 {
 		// RFC 9000 §4.1: a sender that is blocked SHOULD say so.
 		w.blockedAt, w.blocked = w.max+1, true
 		c.queueControl(s)

@@ -31,6 +31,7 @@ func FuzzConnOps(f *testing.F) {
 	f.Add([]byte{0, 0, 16, 0, 200, 80, 0, 0})
 	f.Add([]byte("\x01\x00\x11\x00\xff\x21\x00\x01\x62\x30\x05\x00\x40\x00\x09\x51\x00\x03"))
 	f.Add([]byte("\x00\x00\x10\x00\xff\x80\xaa\x01\x80\x55\x02\x10\x00\xff\x70\x00\x00\x20\x00\x00\x90\x00\x00"))
+	f.Add([]byte("\x00\x01\x00\x10\x00\x20\xd0\x00\x00\x10\x00\xff\x80\xaa\x01\x50\x00\x07\xb0\xff\xff\xb1\x10\x10\xc0\x00\x00\x70\x00\x10"))
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		if len(ops) > 3*400 {
 			return
@@ -54,6 +55,7 @@ func newOpsRun(t *testing.T) *opsRun {
 			cfg.SendBuffer, cfg.MaxSendBuffer = 8000, 100_000
 			cfg.MaxStreamsBidi, cfg.MaxStreamsUni = 4, 4
 			cfg.IdleTimeout = time.Hour
+			cfg.MaxDatagramFrame, cfg.ResetStreamAt = 65535, true
 		},
 		Tap: r.tap,
 	}
@@ -125,7 +127,13 @@ func (r *opsRun) do(op, a, b byte) {
 	case kind == 10 && b > 250:
 		c.Close(now, uint64(a), "closed on purpose")
 		r.closed = true
+	case kind == 11:
+		c.SendDatagram(make([]byte, int(a)*int(b)/32))
+	case kind == 12:
+		c.ReadDatagram()
 	case s == nil:
+	case kind == 13 && s.CanSend():
+		c.SetReliableBoundary(s)
 	case kind == 1 && s.CanSend(), kind == 2 && s.CanSend():
 		n, err := c.Write(s, make([]byte, int(b)*40))
 		if err == nil {
@@ -236,6 +244,12 @@ func (r *opsRun) allRead() bool {
 	return true
 }
 
+// extended has small limits and every extension.
+var extended = RawOptions{
+	Config: func(cfg *core.Config) { small(cfg); cfg.MaxDatagramFrame, cfg.ResetStreamAt = 65535, true },
+	Params: func(p *wire.Params) { p.MaxDatagramFrame, p.ResetStreamAt = 65535, true },
+}
+
 // FuzzPostHandshakeFrames sends fuzzed plaintext under real keys, so that it
 // gets past the cryptography.
 func FuzzPostHandshakeFrames(f *testing.F) {
@@ -243,15 +257,17 @@ func FuzzPostHandshakeFrames(f *testing.F) {
 		f.Add(byte(0), a.frame, a.frame)
 		f.Add(byte(3), a.frame, stream(0, 0, "hello", true))
 	}
+	f.Add(byte(0), resetAt(2, 1, 9, 4), stream(2, 0, "hello", false))
+	f.Add(byte(1), resetAt(3, 1, 9, 4), datagram("hello"))
 	f.Fuzz(func(t *testing.T, how byte, first, second []byte) {
 		if len(first) > 1100 || len(second) > 1100 {
 			return
 		}
 		var r *RawPeer
 		if how&1 == 0 {
-			r = NewRawClient(t, RawOptions{Config: small}).Connect()
+			r = NewRawClient(t, extended).Connect()
 		} else {
-			r = NewRawServer(t, RawOptions{Config: small}).Connect()
+			r = NewRawServer(t, extended).Connect()
 		}
 		s, ok := r.Conn.Open(how&2 == 0)
 		if ok {
