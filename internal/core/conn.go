@@ -161,6 +161,7 @@ func newConn(now Time, cfg *Config, client bool, local netip.Addr, remote netip.
 	c.flow.window, c.flow.max = cfg.ConnWindow, cfg.ConnWindow
 	c.ids.peerLimit = 2
 	c.skipIn = firstSkip
+	c.keys.lastNumber = wire.MaxVarint
 	c.idle.start(c.at(now), cfg)
 	return c, nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed51309289/quiver/internal/core"
+	"github.com/seed51309289/quiver/internal/wire"
 )
 
 func TestKeysAreUpdatedWellBeforeTheirLimit(t *testing.T) {
@@ -64,6 +65,72 @@ func TestForgeriesAreLimited(t *testing.T) {
 		}
 	}
 	wantCode(t, p.client.Err(), core.AEADLimitReached)
+}
+
+func TestConnectionEndsInSilenceWithItsPacketNumbers(t *testing.T) {
+	p := newPipe(t, 44)
+	const left = 10
+	p.server.SetLastNumber(left)
+	p.server.Write(p.out, p.buf)
+	sent := 0
+	for range 3 {
+		for p.server.Transmit(p.now, &p.batch) {
+			sent += (len(p.batch.Buf) + p.batch.Segment - 1) / p.batch.Segment
+		}
+		p.now = p.now.Add(time.Second)
+		p.server.Tick(p.now)
+	}
+	wantCode(t, p.server.Err(), core.InternalError)
+	if sent < left-2 || sent > left {
+		t.Errorf("RFC 9000 §12.3: %d packets left with %d numbers", sent, left)
+	}
+}
+
+// phaseForger is a packet of the server whose key phase bit is flipped, and a
+// client that gets it again and again.
+func phaseForger(t testing.TB) (p *pipe, forge func()) {
+	p = newPipe(t, 1)
+	p.server.Write(p.out, p.buf)
+	if !p.server.Transmit(p.now, &p.batch) {
+		t.Fatal("nothing to forge")
+	}
+	packet := append([]byte(nil), p.batch.Buf...)
+	packet[0] ^= wire.ShortKeyPhase // header protection is a XOR
+	d := core.Datagram{Data: make([]byte, len(packet)), Remote: serverAddr}
+	return p, func() {
+		copy(d.Data, packet)
+		p.client.Receive(p.now, &d)
+	}
+}
+
+func TestForgedKeyPhaseCostsNoKeys(t *testing.T) {
+	p, forge := phaseForger(t)
+	if avg := testing.AllocsPerRun(1000, forge); avg != 0 {
+		t.Errorf("RFC 9001 §9.5: a forged key phase allocates %v times, want 0", avg)
+	}
+	if !p.server.UpdateKeys(p.now) {
+		t.Fatal("no key update")
+	}
+	p.round()
+	if got := p.client.Stats().KeyUpdates; got != 1 || p.client.Err() != nil {
+		t.Fatalf("%d key updates after the forgeries, want 1; %v", got, p.client.Err())
+	}
+	// While the old keys are kept, they are tried, too.
+	forge()
+	if avg := testing.AllocsPerRun(1000, forge); avg != 0 {
+		t.Errorf("in an update: a forged key phase allocates %v times, want 0", avg)
+	}
+	if got := p.client.Stats().KeyUpdates; got != 1 || p.client.Err() != nil {
+		t.Errorf("%d key updates after the forgeries, want 1; %v", got, p.client.Err())
+	}
+}
+
+func BenchmarkForgedKeyPhase(b *testing.B) {
+	_, forge := phaseForger(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		forge()
+	}
 }
 
 func wantCode(t *testing.T, err error, code core.Code) {

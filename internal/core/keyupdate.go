@@ -10,17 +10,19 @@ import (
 // appKeys are the 1-RTT keys over key updates (RFC 9001 §6). The current ones
 // are in the AppData space.
 type appKeys struct {
-	phase       bool        // the Key Phase bit of the current keys
-	number      uint64      // how many updates there were
-	next        *crypt.Keys // read keys of the next phase, derived ahead (RFC 9001 §6.3)
-	prev        *crypt.Keys // read keys of the last phase, for reordered packets
-	dropAt      hook.Instant
-	firstRead   uint64 // first packet number received in this phase
-	firstWrite  uint64 // first packet number sent in this phase
-	wrote, read bool   // firstWrite, firstRead are set
-	acked       bool   // a packet of this phase was acknowledged
-	sealed      uint64 // packets sent in this phase
-	failed      uint64 // packets that did not authenticate, in the life of the connection
+	phase       bool         // the Key Phase bit of the current keys
+	number      uint64       // how many updates there were
+	next        *crypt.Keys  // read keys of the next phase, derived ahead (RFC 9001 §6.3)
+	prev        *crypt.Keys  // read keys of the last phase, for reordered packets
+	dropAt      hook.Instant // when prev goes; 0 while the peer has not followed
+	scratch     []byte       // what prev is tried on
+	firstRead   uint64       // first packet number received in this phase
+	firstWrite  uint64       // first packet number sent in this phase
+	wrote, read bool         // firstWrite, firstRead are set
+	acked       bool         // a packet of this phase was acknowledged
+	sealed      uint64       // packets sent in this phase
+	failed      uint64       // packets that did not authenticate, in the life of the connection
+	lastNumber  uint64       // the packet number after which none is left
 }
 
 // openShort unprotects and decrypts a 1-RTT packet in place, whatever its key
@@ -43,6 +45,9 @@ func (c *Conn) openShort(now hook.Instant, pkt []byte, pnOffset int) (payload []
 			keys, updated = c.nextReadKeys(), true
 		}
 	}
+	if updated && c.opensWithOldKeys(pkt, pnOffset+pnLen, pn) {
+		return nil, pn, violation(KeyUpdateError, 0, "packet %d came under older keys than packet %d", pn, k.firstRead)
+	}
 	payload, err = keys.Open(pkt, pnOffset+pnLen, pn)
 	if err != nil {
 		return nil, pn, c.countForgery(err)
@@ -52,9 +57,32 @@ func (c *Conn) openShort(now hook.Instant, pkt []byte, pnOffset int) (payload []
 			return nil, pn, err
 		}
 	} else if keys == s.read && (!k.read || pn < k.firstRead) {
-		k.firstRead, k.read = pn, true
+		c.readPhase(now, pn)
 	}
 	return payload, pn, nil
+}
+
+// opensWithOldKeys finds a peer that went back to old keys (RFC 9001 §6.4). The
+// packet stays as it is, for the next keys to be tried.
+func (c *Conn) opensWithOldKeys(pkt []byte, headerLen int, pn uint64) bool {
+	k := &c.keys
+	if k.prev == nil {
+		return false
+	}
+	if cap(k.scratch) < len(pkt) {
+		k.scratch = make([]byte, 0, max(len(pkt), c.path.rec.MTU.Current()))
+	}
+	return k.prev.Opens(k.scratch, pkt, headerLen, pn)
+}
+
+// readPhase notes the least packet number of the present phase. RFC 9001 §6.5:
+// the old read keys stay for three PTOs from its first packet on.
+func (c *Conn) readPhase(now hook.Instant, pn uint64) {
+	k := &c.keys
+	if !k.read && k.prev != nil {
+		k.dropAt = now.Add(3 * c.pto())
+	}
+	k.firstRead, k.read = pn, true
 }
 
 func (c *Conn) nextReadKeys() *crypt.Keys {
@@ -75,23 +103,22 @@ func (c *Conn) countForgery(err error) error {
 
 // followKeyUpdate is called for the first packet of a new phase (RFC 9001 §6.2).
 func (c *Conn) followKeyUpdate(now hook.Instant, pn uint64) error {
-	// RFC 9001 §6.1, §6.2: an update before our packets of this phase were
-	// acknowledged is an error of the peer.
-	if !c.complete || c.keys.prev != nil && !c.keys.wrote {
+	// RFC 9001 §6.2: an update before we have answered the last one is an error
+	// of the peer, which cannot have an acknowledgment.
+	if !c.complete || c.keys.number > 0 && !c.keys.wrote {
 		return violation(KeyUpdateError, 0, "key update before the last one was acknowledged")
 	}
-	c.switchKeys(now)
-	c.keys.firstRead, c.keys.read = pn, true
+	c.switchKeys()
+	c.readPhase(now, pn)
 	c.log.KeyUpdated(now, "1rtt", c.keys.number)
 	return nil
 }
 
-// switchKeys moves both directions to the next phase. RFC 9001 §6.5: the old
-// read keys stay for three PTOs.
-func (c *Conn) switchKeys(now hook.Instant) {
+// switchKeys moves both directions to the next phase.
+func (c *Conn) switchKeys() {
 	s, k := &c.spaces[recovery.AppData], &c.keys
 	next := c.nextReadKeys()
-	*k = appKeys{phase: !k.phase, number: k.number + 1, prev: s.read, dropAt: now.Add(3 * c.pto()), failed: k.failed}
+	*k = appKeys{phase: !k.phase, number: k.number + 1, prev: s.read, failed: k.failed, lastNumber: k.lastNumber}
 	s.read, s.write = next, s.write.Next()
 }
 
@@ -103,7 +130,7 @@ func (c *Conn) UpdateKeys(now Time) bool {
 		return false
 	}
 	t := c.at(now)
-	c.switchKeys(t)
+	c.switchKeys()
 	c.log.KeyUpdated(t, "1rtt", c.keys.number)
 	c.control |= ctlPing
 	return true
@@ -119,11 +146,16 @@ func (c *Conn) countSealed(now hook.Instant, pn uint64) {
 	k.sealed++
 	limit := c.spaces[recovery.AppData].write.ConfidentialityLimit()
 	if k.sealed > limit/2 && c.confirmed && k.acked && k.prev == nil {
-		c.switchKeys(now)
+		c.switchKeys()
 		c.log.KeyUpdated(now, "1rtt", c.keys.number)
 	}
 	if k.sealed >= limit {
 		c.abandon(now, violation(AEADLimitReached, 0, "%d packets were sent under one key", k.sealed))
+	}
+	// RFC 9000 §12.3: without a packet number there is no CONNECTION_CLOSE. One
+	// is kept back, since numbers are skipped now and then.
+	if pn+1 >= k.lastNumber {
+		c.abandon(now, violation(InternalError, 0, "all %d packet numbers are used up", pn+1))
 	}
 }
 
@@ -136,7 +168,8 @@ func (c *Conn) ackedNumber(largest uint64) {
 
 func (c *Conn) tickKeys(now hook.Instant) {
 	if at := c.keys.dropAt; !at.IsZero() && now >= at {
-		c.keys.prev, c.keys.dropAt = nil, 0
+		c.keys.prev, c.keys.dropAt, c.keys.scratch = nil, 0, nil
+		c.nextReadKeys()
 		c.log.KeyDiscarded(now, "1rtt", 0)
 	}
 }

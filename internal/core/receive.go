@@ -236,8 +236,7 @@ func (c *Conn) process(now hook.Instant, id recovery.SpaceID, info *qlog.PacketI
 
 // dropped records a packet that is not processed, or closes on a violation.
 func (c *Conn) dropped(now hook.Instant, t wire.PacketType, size int, err error) {
-	var local *LocalError
-	if errors.As(err, &local) {
+	if _, ok := err.(*LocalError); ok { // not errors.As, which allocates
 		c.fail(now, err)
 		return
 	}

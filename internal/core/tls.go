@@ -89,6 +89,9 @@ func (c *Conn) handleCrypto(now hook.Instant, id recovery.SpaceID, f *wire.Frame
 			// RFC 9001 §4.1.3: new data at a level that TLS has left behind.
 			return violation(ProtocolViolation, f.Type, "handshake data in an %v packet, want %v", id, c.tls.level)
 		}
+		if err := c.checkHello(id, s.in.data.base, data); err != nil {
+			return err
+		}
 		if err := c.tls.conn.HandleData(spaceLevels[id], data); err != nil {
 			return c.postHandshake(tlsError(err))
 		}
@@ -97,6 +100,16 @@ func (c *Conn) handleCrypto(now hook.Instant, id recovery.SpaceID, f *wire.Frame
 			return err
 		}
 	}
+}
+
+// checkHello refuses a ClientHello with a session ID: it asks for middlebox
+// compatibility (RFC 9001 §8.4). data is what comes at offset off.
+func (c *Conn) checkHello(id recovery.SpaceID, off uint64, data []byte) error {
+	const at = 1 + 3 + 2 + 32 // of legacy_session_id's length: RFC 8446 §4.1.2
+	if c.client || id != recovery.Initial || off > at || off+uint64(len(data)) <= at || data[at-off] == 0 {
+		return nil
+	}
+	return violation(ProtocolViolation, wire.FrameCrypto, "ClientHello has a session ID of %d bytes, want none", data[at-off])
 }
 
 // postHandshake names what crypto/tls refuses after the handshake without an
@@ -164,6 +177,9 @@ func (c *Conn) installKeys(now hook.Instant, e tls.QUICEvent) error {
 	s := &c.spaces[id]
 	if e.Kind == tls.QUICSetReadSecret {
 		s.read, c.tls.level = keys, id
+		if id == recovery.AppData {
+			c.nextReadKeys() // RFC 9001 §6.3: not when a packet asks for them, which would show
+		}
 	} else {
 		s.write = keys
 	}

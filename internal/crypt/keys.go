@@ -137,6 +137,14 @@ func (k *Keys) Open(pkt []byte, headerLen int, pn uint64) ([]byte, error) {
 	return plain, nil
 }
 
+// Opens reports whether Open would succeed. It leaves pkt as it is, and uses
+// the capacity of scratch, which is that of pkt at least.
+func (k *Keys) Opens(scratch, pkt []byte, headerLen int, pn uint64) bool {
+	k.setNonce(pn)
+	_, err := k.aead.Open(scratch[:0], k.nonce[:], pkt[headerLen:], pkt[:headerLen])
+	return err == nil
+}
+
 func (k *Keys) setNonce(pn uint64) {
 	binary.BigEndian.PutUint64(k.nonce[4:], binary.BigEndian.Uint64(k.iv[4:])^pn)
 	copy(k.nonce[:4], k.iv[:4])

@@ -98,14 +98,42 @@ func TestPacketsOfTheOldPhaseAreTakenForAWhile(t *testing.T) {
 	})
 }
 
-func TestOldKeysWithAHigherNumberAreNotTaken(t *testing.T) {
+func TestOldKeysWithAHigherNumberAreAKeyUpdateError(t *testing.T) {
 	testSides(t, RawOptions{}, func(t *testing.T, r *RawPeer) {
 		high := r.Packet(App, 1000, challenge(1))
 		r.updateKeys(true)
 		r.Send(App, challenge(2))
 		r.WantFrame("the new phase", wire.FramePathResponse)
 		r.SendDatagram(high)
-		r.WantNoFrame("RFC 9001 §6.4: old keys for a higher number", wire.FramePathResponse)
+		r.WantClose("RFC 9001 §6.4: old keys for a higher number", core.KeyUpdateError)
+	})
+}
+
+func TestOldKeysStayUntilThePeerFollows(t *testing.T) {
+	testSides(t, RawOptions{}, func(t *testing.T, r *RawPeer) {
+		s, _ := r.Conn.Open(true)
+		r.Conn.Write(s, []byte("x"))
+		r.Flush()
+		r.Send(App, ack(r.Ranges(App)...))
+		if !r.Conn.UpdateKeys(r.Clock.Now()) {
+			t.Fatal("the update is refused")
+		}
+		r.sp[App].read = r.sp[App].read.Next()
+		r.AutoAck = false // what announces the update gets lost
+		r.Flush()
+		r.Advance(5 * time.Second)
+		r.Send(App, challenge(1))
+		r.WantFrame("RFC 9001 §6.5: the peer does not know of the update", wire.FramePathResponse)
+		late := r.Packet(App, r.NextNumber(App), challenge(2))
+		r.updateKeys(false)
+		r.AutoAck = true
+		r.Send(App, challenge(3))
+		r.WantFrame("the peer follows", wire.FramePathResponse)
+		r.Advance(20 * time.Second)
+		r.Replies = nil
+		r.SendDatagram(late)
+		r.WantNoFrame("RFC 9001 §6.5: three probe timeouts later", wire.FramePathResponse)
+		r.WantOpen("and harms nothing")
 	})
 }
 

@@ -1,6 +1,7 @@
 package quictest
 
 import (
+	"bytes"
 	"crypto/tls"
 	"testing"
 	"time"
@@ -159,4 +160,18 @@ func TestClientCertificateIsAskedForAndRefused(t *testing.T) {
 		t.Fatal("RFC 9001 §5.7: a client without a certificate was served")
 	}
 	r.WantClose("RFC 9001 §4.8: certificate_required", core.CryptoError+116)
+}
+
+func TestMiddleboxCompatibilityIsRefused(t *testing.T) {
+	for name, cut := range map[string]int{"in one piece": 1000, "cut before the ID": 38, "cut after its length": 39} {
+		r := NewRawClient(t, RawOptions{})
+		hello := r.sp[Initial].out
+		// One byte of legacy_session_id, and a message that is longer by it.
+		hello = append(append(bytes.Clone(hello[:38]), 1, 7), hello[39:]...)
+		n := len(hello) - 4
+		hello[1], hello[2], hello[3] = byte(n>>16), byte(n>>8), byte(n)
+		r.Send(Initial, crypto(0, hello[:cut]))
+		r.Send(Initial, crypto(uint64(cut), hello[cut:min(len(hello), cut+1000)]))
+		r.WantClose("RFC 9001 §8.4: a session ID, "+name, core.ProtocolViolation)
+	}
 }
