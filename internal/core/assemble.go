@@ -13,8 +13,9 @@ import (
 // frames go. A packet that stays empty leaves no trace.
 func (c *Conn) appendFrames(now hook.Instant, p *packet, buf []byte, free bool) bool {
 	s := &c.spaces[p.id]
-	due := s.recv.WantAck(now)
-	if due || s.recv.Pending() && free {
+	// RFC 9000 §12.5: no ACK in 0-RTT packets.
+	due := s.recv.WantAck(now) && !p.early
+	if due || s.recv.Pending() && free && !p.early {
 		c.appendAck(now, p, buf)
 	}
 	if free {
@@ -41,7 +42,7 @@ func (c *Conn) appendFrames(now hook.Instant, p *packet, buf []byte, free bool) 
 	if !p.ackOnly {
 		c.ackRun = 0
 	}
-	if s.recv.Pending() {
+	if s.recv.Pending() && !p.early {
 		s.recv.AckSent(now)
 	}
 	// RFC 9001 §5.4.2: enough bytes for the header protection sample.

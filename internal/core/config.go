@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"crypto/tls"
 	"io"
 	"net/netip"
@@ -46,6 +47,13 @@ type Config struct {
 	NoECN      bool
 
 	DisableActiveMigration bool // ask the peer to stay on the path that it began on
+
+	// Early lets a client offer 0-RTT with a session that allows it, and a server
+	// issue tickets for it. Guard says which offers a server takes; nil = none.
+	Early bool
+	Guard EarlyGuard
+	// Context is what callbacks of TLS see; nil = context.Background().
+	Context context.Context
 
 	ResetKey *crypt.ResetKey // nil = no stateless reset tokens
 	Log      *qlog.Log       // nil = none

@@ -40,6 +40,7 @@ type Conn struct {
 	heardOther bool // a Retry or a Version Negotiation was obeyed
 
 	tls        tlsState
+	early      early
 	peer       wire.Params
 	haveParams bool
 	complete   bool // the TLS handshake is complete

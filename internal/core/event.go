@@ -8,6 +8,7 @@ type EventKind uint8
 // The events of a Conn.
 const (
 	EventEstablished  EventKind = iota // the handshake is complete: 1-RTT data may flow both ways
+	EventEarly                         // server: early data is taken before the handshake is complete
 	EventConfirmed                     // the handshake is confirmed (RFC 9001 §4.1.2)
 	EventOpened                        // the peer opened Stream
 	EventReadable                      // Stream has bytes, its end, or a reset to read

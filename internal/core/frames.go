@@ -15,35 +15,48 @@ import (
 const maxAckRangesRead = 256
 
 // In which packets a frame may come: the "Pkts" column of RFC 9000 §12.4,
-// table 3. 0-RTT packets are not accepted yet.
+// table 3. 0-RTT packets have the number space of 1-RTT packets, and a column of
+// their own; §12.5 leaves out some frames that the table still lists.
 const (
 	inInitial   = 1 << recovery.Initial
 	inHandshake = 1 << recovery.Handshake
 	inApp       = 1 << recovery.AppData
-	inAll       = inInitial | inHandshake | inApp
+	inEarly     = 1 << recovery.NumSpaces
+	inAll       = inInitial | inHandshake | inApp | inEarly
 )
 
 var framePlaces = [...]uint8{
 	wire.FramePadding:         inAll,
 	wire.FramePing:            inAll,
-	wire.FrameAck:             inAll,
-	wire.FrameAckECN:          inAll,
-	wire.FrameCrypto:          inAll,
+	wire.FrameAck:             inAll &^ inEarly,
+	wire.FrameAckECN:          inAll &^ inEarly,
+	wire.FrameCrypto:          inAll &^ inEarly,
 	wire.FrameConnectionClose: inAll,
-	wire.FrameHandshakeDone:   inApp,
+
+	wire.FrameNewToken:           inApp,
+	wire.FrameRetireConnectionID: inApp,
+	wire.FramePathResponse:       inApp,
+	wire.FrameHandshakeDone:      inApp,
 }
 
-func mayCome(t wire.FrameType, id recovery.SpaceID) bool {
-	places := uint8(inApp)
+func mayCome(t wire.FrameType, in wire.PacketType) bool {
+	places := uint8(inApp | inEarly)
 	if t < wire.FrameType(len(framePlaces)) && framePlaces[t] != 0 {
 		places = framePlaces[t]
 	}
-	return places&(1<<id) != 0
+	switch in {
+	case wire.PacketInitial:
+		return places&inInitial != 0
+	case wire.PacketHandshake:
+		return places&inHandshake != 0
+	case wire.Packet0RTT:
+		return places&inEarly != 0
+	}
+	return places&inApp != 0
 }
 
-// handleFrames processes the frames of a packet in order. dcid is the ID that
-// the packet was sent to.
-func (c *Conn) handleFrames(now hook.Instant, id recovery.SpaceID, payload, dcid []byte) (eliciting bool, err error) {
+// handleFrames processes the frames of a packet in order.
+func (c *Conn) handleFrames(now hook.Instant, id recovery.SpaceID, info *qlog.PacketInfo, payload []byte) (eliciting bool, err error) {
 	var f wire.Frame
 	for len(payload) > 0 {
 		n, err := wire.Next(payload, &f)
@@ -51,14 +64,14 @@ func (c *Conn) handleFrames(now hook.Instant, id recovery.SpaceID, payload, dcid
 			return eliciting, frameError(&f, err)
 		}
 		// RFC 9000 §12.4: a frame in a packet type that does not permit it.
-		if !mayCome(f.Type, id) {
-			return eliciting, violation(ProtocolViolation, f.Type, "%v in an %v packet", f.Type, id)
+		if !mayCome(f.Type, info.Type) {
+			return eliciting, violation(ProtocolViolation, f.Type, "%v in an %v packet", f.Type, info.Type)
 		}
 		if err := c.agreed(f.Type, n); err != nil {
 			return eliciting, err
 		}
 		eliciting = eliciting || f.Type.AckEliciting()
-		if err := c.handleFrame(now, id, &f, dcid); err != nil {
+		if err := c.handleFrame(now, id, &f, info.DCID); err != nil {
 			return eliciting, err
 		}
 		if c.closing.state != stateOpen {

@@ -22,7 +22,7 @@ func (c *Conn) ownParams() *wire.Params {
 	p := wire.DefaultParams()
 	p.MaxIdleTimeout = c.cfg.IdleTimeout
 	p.MaxUDPPayload = maxReceive
-	p.MaxData = c.flow.max
+	p.MaxData = c.cfg.ConnWindow
 	p.MaxStreamLocal, p.MaxStreamRemote, p.MaxStreamUni = c.cfg.StreamWindow, c.cfg.StreamWindow, c.cfg.StreamWindow
 	p.MaxStreamsBidi, p.MaxStreamsUni = c.cfg.MaxStreamsBidi, c.cfg.MaxStreamsUni
 	p.MaxAckDelay = maxAckDelay
@@ -67,9 +67,7 @@ func (c *Conn) handleParams(now hook.Instant, b []byte) error {
 	}
 	c.peer, c.haveParams = *p, true
 	c.peer.Versions = nil // a client can send a long list
-	c.flow.peerMax = p.MaxData
-	c.streams.peerMax = [2]uint64{p.MaxStreamsBidi, p.MaxStreamsUni}
-	c.ids.peerLimit = p.ActiveConnIDLimit
+	c.applyLimits(p)
 	c.idle.negotiate(p.MaxIdleTimeout)
 	c.det.SetMaxAckDelay(p.MaxAckDelay)
 	c.path.rec.MTU.SetLimit(int(min(p.MaxUDPPayload, maxDatagram)))
@@ -79,6 +77,27 @@ func (c *Conn) handleParams(now hook.Instant, b []byte) error {
 		c.events.push(Event{Kind: EventResetToken, Token: *p.ResetToken})
 	}
 	return nil
+}
+
+// applyLimits lets us send what the peer's parameters allow. Streams that are
+// open were opened for early data, under the limits of an older session.
+func (c *Conn) applyLimits(p *wire.Params) {
+	t := &c.streams
+	c.flow.peerMax = p.MaxData
+	c.ids.peerLimit = p.ActiveConnIDLimit
+	for k, limit := range [2]uint64{p.MaxStreamsBidi, p.MaxStreamsUni} {
+		if t.wantOpen[k] && limit > t.opened[k] {
+			t.wantOpen[k] = false
+			c.events.push(Event{Kind: EventStreams, Uni: k == 1})
+		}
+		t.peerMax[k] = limit
+	}
+	for id, s := range t.byID {
+		if s.hasOut {
+			s.send.max = max(s.send.max, c.peerStreamLimit(id, c.isLocal(id)))
+			c.queueSend(s)
+		}
+	}
 }
 
 // authenticateIDs compares the connection IDs of the handshake with those that

@@ -29,6 +29,7 @@ var (
 type heldPacket struct {
 	data []byte
 	ecn  uint8
+	kind wire.PacketType
 }
 
 // Receive takes a datagram that Router or a token found to be this
@@ -95,8 +96,7 @@ func (c *Conn) receiveLong(now hook.Instant, pkt []byte, h *wire.Header, ecn uin
 		c.handleRetry(now, pkt, h)
 		return
 	case wire.Packet0RTT:
-		c.log.PacketDropped(now, h.Type, len(pkt), "key_unavailable")
-		return
+		id = recovery.AppData
 	case wire.PacketHandshake:
 		id = recovery.Handshake
 	}
@@ -105,12 +105,9 @@ func (c *Conn) receiveLong(now hook.Instant, pkt []byte, h *wire.Header, ecn uin
 		return
 	}
 	s := &c.spaces[id]
-	keys := s.read
-	if id == recovery.Initial {
-		keys = c.initialReader(h.Version)
-	}
+	keys, never := c.openKeys(h, s)
 	if keys == nil {
-		c.hold(now, h.Type, pkt, ecn, s.discarded)
+		c.hold(now, h.Type, pkt, ecn, never)
 		return
 	}
 	// RFC 9000 §17.2.2: a token in an Initial of the server is an error; it is
@@ -219,7 +216,7 @@ func (c *Conn) process(now hook.Instant, id recovery.SpaceID, info *qlog.PacketI
 		return
 	}
 	c.arrival.dcid, c.arrival.nonProbing = MakeConnID(info.DCID), false
-	eliciting, err := c.handleFrames(now, id, payload, info.DCID)
+	eliciting, err := c.handleFrames(now, id, info, payload)
 	if err != nil {
 		c.fail(now, err)
 		return
@@ -262,17 +259,22 @@ func (c *Conn) hold(now hook.Instant, t wire.PacketType, pkt []byte, ecn uint8, 
 		return
 	}
 	c.log.PacketBuffered(now, t, len(pkt), "keys_unavailable")
-	c.held = append(c.held, heldPacket{bytes.Clone(pkt), ecn})
+	c.held = append(c.held, heldPacket{bytes.Clone(pkt), ecn, t})
 }
 
 // canRelease reports whether keys came for packets that are held.
 func (c *Conn) canRelease() bool {
 	for _, h := range c.held {
-		id := recovery.Handshake
-		if !wire.IsLongHeader(h.data[0]) {
-			id = recovery.AppData
+		ready := false
+		switch h.kind {
+		case wire.Packet0RTT:
+			ready = c.earlyDecided()
+		case wire.Packet1RTT:
+			ready = c.spaces[recovery.AppData].read != nil
+		default:
+			ready = c.spaces[recovery.Handshake].read != nil
 		}
-		if c.spaces[id].read != nil {
+		if ready {
 			return true
 		}
 	}

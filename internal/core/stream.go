@@ -20,6 +20,8 @@ type Stream struct {
 	hasOut bool // we send on it
 	hasIn  bool // the peer sends on it
 	gone   bool // forgotten by the connection
+	// rejected means that it carried early data which the server did not take.
+	rejected bool
 
 	queuedNew, queuedLost, queuedCtl bool // in these queues of the connection
 	postedReadable, postedWritable   bool
@@ -98,10 +100,13 @@ func (s *Stream) recvDone() bool {
 
 // Read moves received bytes to p. n == 0 with a nil error means that there is
 // nothing to read now: EventReadable will tell. At the end of the stream the
-// error is io.EOF; a reset by the peer is a *StreamError.
+// error is io.EOF; a reset by the peer is a *StreamError; early data that was
+// rejected is ErrEarlyRejected.
 func (c *Conn) Read(now Time, s *Stream, p []byte) (n int, err error) {
 	r := &s.recv
 	switch {
+	case s.rejected:
+		return 0, ErrEarlyRejected
 	case r.stop:
 		return 0, &StreamError{Stream: s.id, Code: r.stopCode}
 	case r.cut():
@@ -160,6 +165,8 @@ func (c *Conn) Write(s *Stream, p []byte) (n int, err error) {
 // WriteErr returns why Write takes no more, or nil.
 func (c *Conn) WriteErr(s *Stream) error {
 	switch w := &s.send; {
+	case s.rejected:
+		return ErrEarlyRejected
 	case w.stopped != nil:
 		return w.stopped
 	case c.closing.err != nil:
@@ -174,6 +181,8 @@ func (c *Conn) WriteErr(s *Stream) error {
 // before the connection ended can still be read.
 func (c *Conn) ReadErr(s *Stream) error {
 	switch r := &s.recv; {
+	case s.rejected:
+		return ErrEarlyRejected
 	case r.stop:
 		return &StreamError{Stream: s.id, Code: r.stopCode}
 	case r.cut():

@@ -57,9 +57,10 @@ func (t *streamTable) lookup(id uint64) *Stream {
 func (c *Conn) Open(uni bool) (*Stream, bool) {
 	k := kind(uni)
 	t := &c.streams
-	if !c.haveParams || c.closing.err != nil || t.opened[k] >= t.peerMax[k] {
+	known := c.haveParams || c.early.state == EarlyOffered
+	if !known || c.closing.err != nil || t.opened[k] >= t.peerMax[k] {
 		t.wantOpen[k] = true
-		if c.haveParams && !c.streams.blockedSent[k] {
+		if known && !c.streams.blockedSent[k] {
 			c.control |= ctlStreamsBlocked
 		}
 		return nil, false

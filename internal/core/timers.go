@@ -19,7 +19,7 @@ func (c *Conn) deadline() hook.Instant {
 	at = earlier(at, c.det.Deadline())
 	at = earlier(at, c.paced)
 	for i := range c.spaces {
-		if c.spaces[i].write != nil && !c.blocked() {
+		if keys, early := c.sealKeys(recovery.SpaceID(i)); keys != nil && !early && !c.blocked() {
 			at = earlier(at, c.spaces[i].recv.AckDeadline())
 		}
 	}
@@ -34,6 +34,7 @@ func (c *Conn) deadline() hook.Instant {
 		at = earlier(at, c.idle.keepAliveAt())
 		at = earlier(at, c.keys.dropAt)
 		at = earlier(at, c.ids.initialUntil)
+		at = earlier(at, c.early.dropAt)
 	}
 	return at
 }
@@ -63,6 +64,7 @@ func (c *Conn) Tick(now Time) {
 	}
 	c.tickKeys(t)
 	c.tickInitialID(t)
+	c.tickEarly(t)
 	if t >= c.idle.since.Add(trimAfter) {
 		c.pool.trim()
 		c.datagrams.out.trim()
@@ -92,6 +94,11 @@ func (c *Conn) onLossTimeout(now hook.Instant) {
 		if id != probe.Space && c.spaces[id].write != nil && (start < end || c.det.ElicitingInFlight(id)) {
 			c.probe(id, 1)
 		}
+	}
+	// The server has nothing to answer early data with before it has the
+	// ClientHello: what is in flight may be as lost as that.
+	if probe.Space == recovery.Initial && c.early.state == EarlyOffered && c.det.ElicitingInFlight(recovery.AppData) {
+		c.probe(recovery.AppData, probe.Count)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/seed51309289/quiver/hook"
 	"github.com/seed51309289/quiver/internal/crypt"
@@ -21,7 +22,19 @@ type tlsState struct {
 	conn  *tls.QUICConn        // nil = not begun, or no longer needed
 	level recovery.SpaceID     // at which the peer's next bytes belong
 	state *tls.ConnectionState // after completion
+	hello [helloHead]byte      // how the ClientHello begins
+	got   int                  // bytes of hello that are there
 }
+
+// helloHead is how much of a ClientHello is kept: type, length, version and
+// random value (RFC 8446 §4.1.2).
+const helloHead = 1 + 3 + 2 + 32
+
+// note keeps the beginning of the ClientHello, which passes in pieces.
+func (t *tlsState) note(hello []byte) { t.got += copy(t.hello[t.got:], hello) }
+
+// random is what identifies a ClientHello and all secrets of its handshake.
+func (t *tlsState) random() [32]byte { return [32]byte(t.hello[6:38]) }
 
 var levelSpaces = map[tls.QUICEncryptionLevel]recovery.SpaceID{
 	tls.QUICEncryptionLevelInitial:     recovery.Initial,
@@ -36,7 +49,7 @@ var spaceLevels = [recovery.NumSpaces]tls.QUICEncryptionLevel{
 // startTLS begins the handshake: at once in a client, with the first
 // authenticated Initial in a server.
 func (c *Conn) startTLS(now hook.Instant) error {
-	cfg := &tls.QUICConfig{TLSConfig: c.cfg.TLS}
+	cfg := &tls.QUICConfig{TLSConfig: c.tlsConfig(), EnableSessionEvents: true}
 	if c.client {
 		c.tls.conn = tls.QUICClient(cfg)
 	} else {
@@ -45,7 +58,11 @@ func (c *Conn) startTLS(now hook.Instant) error {
 	if c.client {
 		c.announce(now)
 	}
-	if err := c.tls.conn.Start(context.Background()); err != nil {
+	ctx := c.cfg.Context
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	if err := c.tls.conn.Start(ctx); err != nil {
 		return tlsError(err)
 	}
 	return c.drainTLS(now)
@@ -92,6 +109,9 @@ func (c *Conn) handleCrypto(now hook.Instant, id recovery.SpaceID, f *wire.Frame
 		if err := c.checkHello(id, s.in.data.base, data); err != nil {
 			return err
 		}
+		if id == recovery.Initial && !c.client {
+			c.tls.note(data)
+		}
 		if err := c.tls.conn.HandleData(spaceLevels[id], data); err != nil {
 			return c.postHandshake(tlsError(err))
 		}
@@ -116,7 +136,12 @@ func (c *Conn) checkHello(id recovery.SpaceID, off uint64, data []byte) error {
 // alert of its own: a KeyUpdate, above all (RFC 9001 §6).
 func (c *Conn) postHandshake(err *LocalError) *LocalError {
 	const internalError, unexpectedMessage = 80, 10
-	if c.complete && err.Code == uint64(CryptoError)+internalError {
+	switch {
+	case !c.complete:
+	case strings.Contains(err.Reason, "invalid early data"):
+		// RFC 9001 §4.6.1: a ticket for another amount of early data than all.
+		err.Code = uint64(ProtocolViolation)
+	case err.Code == uint64(CryptoError)+internalError:
 		err.Code = uint64(CryptoError) + unexpectedMessage
 	}
 	return err
@@ -144,12 +169,17 @@ func (c *Conn) drainTLS(now hook.Instant) error {
 			if c.complete && !c.client {
 				c.tls.conn = nil // an idle connection of a server keeps no TLS state
 			}
-			return nil
+			return c.settleEarly()
+		case tls.QUICErrorEvent:
+			return c.postHandshake(tlsError(e.Err))
 		case tls.QUICSetReadSecret, tls.QUICSetWriteSecret:
 			if err := c.installKeys(now, e); err != nil {
 				return err
 			}
 		case tls.QUICWriteData:
+			if c.client && e.Level == tls.QUICEncryptionLevelInitial {
+				c.tls.note(e.Data)
+			}
 			c.spaces[levelSpaces[e.Level]].out.write(&c.pool, e.Data)
 		case tls.QUICTransportParameters:
 			if err := c.handleParams(now, e.Data); err != nil {
@@ -157,6 +187,15 @@ func (c *Conn) drainTLS(now hook.Instant) error {
 			}
 		case tls.QUICTransportParametersRequired:
 			c.announce(now)
+		case tls.QUICResumeSession:
+			e.SessionState.EarlyData = e.SessionState.EarlyData && c.mayResumeEarly(now, e.SessionState)
+		case tls.QUICStoreSession:
+			c.storeSession(now, e.SessionState)
+		case tls.QUICRejectedEarlyData:
+			if !c.haveParams {
+				c.forgetSession()
+			}
+			c.rejectEarly(now)
 		case tls.QUICHandshakeDone:
 			if err := c.handshakeComplete(now); err != nil {
 				return err
@@ -166,10 +205,10 @@ func (c *Conn) drainTLS(now hook.Instant) error {
 }
 
 func (c *Conn) installKeys(now hook.Instant, e tls.QUICEvent) error {
-	id, known := levelSpaces[e.Level]
-	if !known {
-		return nil // 0-RTT: not offered and not accepted
+	if e.Level == tls.QUICEncryptionLevelEarly {
+		return c.installEarly(now, e)
 	}
+	id := levelSpaces[e.Level]
 	keys, err := crypt.New(c.version, e.Suite, e.Data)
 	if err != nil {
 		return &LocalError{CloseError: CloseError{Code: uint64(InternalError), Reason: err.Error()}}
@@ -197,9 +236,14 @@ func (c *Conn) handshakeComplete(now hook.Instant) error {
 	c.log.ALPN(now, state.NegotiatedProtocol)
 	c.events.push(Event{Kind: EventEstablished})
 	if c.client {
+		c.dropEarly(now)
 		c.issueLocalIDs()
 		return nil
 	}
+	if c.early.keys != nil {
+		c.early.dropAt = now.Add(3 * c.pto())
+	}
+	c.sendTicket(now)
 	// RFC 9001 §4.1.2: the server confirms as soon as it is complete, and says so.
 	c.control |= ctlHandshakeDone
 	c.confirm(now)

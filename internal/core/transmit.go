@@ -12,7 +12,9 @@ import (
 // start of the batch's buffer.
 type packet struct {
 	id       recovery.SpaceID
-	start    int // of the header
+	keys     *crypt.Keys
+	early    bool // 0-RTT
+	start    int  // of the header
 	pnOffset int
 	pnLen    int
 	lengthAt int // of the length field; 0 in a short header
@@ -23,6 +25,23 @@ type packet struct {
 	dcid     []byte
 	sent     recovery.Sent
 	ackOnly  bool // nothing but an ACK so far
+}
+
+// kind is the packet's type.
+func (p *packet) kind() wire.PacketType {
+	if p.early {
+		return wire.Packet0RTT
+	}
+	return spaceTypes[p.id]
+}
+
+// versionOf is the version of a packet's header. RFC 9369 §4.1: early data stays
+// in the original one.
+func (c *Conn) versionOf(p *packet) wire.Version {
+	if p.early {
+		return c.vers.original
+	}
+	return c.version
 }
 
 // Transmit fills b with datagrams to send now and reports whether there are
@@ -133,15 +152,11 @@ func (c *Conn) appendDatagram(now hook.Instant, b *Batch, limit int, free bool) 
 	var packets [recovery.NumSpaces]packet
 	n, at := 0, start
 	for id := range recovery.SpaceID(recovery.NumSpaces) {
-		s := &c.spaces[id]
-		if s.write == nil || id == recovery.AppData && !c.complete || !c.det.CanTrack(id) {
+		s, p := &c.spaces[id], &packets[n]
+		if !c.det.CanTrack(id) || !c.beginPacket(p, id, c.path, buf[:at], start+limit, minPayload) {
 			continue
 		}
-		p := &packets[n]
-		if !c.beginPacket(p, id, c.path, buf[:at], start+limit, minPayload) {
-			continue
-		}
-		if c.appendFrames(now, p, buf, free || s.probes > 0) {
+		if c.appendFrames(now, p, buf, free || s.probes > 0 || c.stuck(id)) {
 			at = p.end + crypt.TagSize
 			n++
 		}
@@ -159,6 +174,21 @@ func (c *Conn) appendDatagram(now hook.Instant, b *Batch, limit int, free bool) 
 	return at - start
 }
 
+// stuck reports whether handshake data waits for a window that early data, or
+// its answer, fills. Nothing would ever empty it: what is in flight can be
+// acknowledged after the handshake only, and until then no timer is armed for it.
+//
+// DEVIATES RFC 9002 §7: one packet leaves beyond the congestion window, as on a
+// probe timeout, because without it the connection never goes on.
+func (c *Conn) stuck(id recovery.SpaceID) bool {
+	s := &c.spaces[id]
+	if id == recovery.AppData || c.confirmed || c.early.state == EarlyNone || c.det.ElicitingInFlight(id) {
+		return false
+	}
+	start, end := s.out.pending(s.out.end())
+	return start < end
+}
+
 // The longest headers, in bytes.
 const (
 	longestLong  = 1 + 4 + 1 + 20 + 1 + 20 + 8 + 2 + 4
@@ -166,9 +196,13 @@ const (
 )
 
 // beginPacket writes the header of a packet that leaves on a path, after what
-// is in buf. It reports false if frames would have less than room before end.
+// is in buf. It reports false if frames would have less than room before end,
+// or if there are no keys.
 func (c *Conn) beginPacket(p *packet, id recovery.SpaceID, on *path, buf []byte, end, room int) bool {
 	*p = packet{id: id, start: len(buf), limit: end - crypt.TagSize, ackOnly: true}
+	if p.keys, p.early = c.sealKeys(id); p.keys == nil {
+		return false
+	}
 	p.sent.Path = on.rec.ID()
 	p.pn = c.det.NextNumber(id)
 	acked := int64(-1)
@@ -181,18 +215,18 @@ func (c *Conn) beginPacket(p *packet, id recovery.SpaceID, on *path, buf []byte,
 		token = c.retryToken
 	}
 	longest := longestShort
-	if id != recovery.AppData {
+	if p.kind() != wire.Packet1RTT {
 		longest = longestLong + len(token)
 	}
 	if p.limit-p.start < longest+room {
 		return false
 	}
-	if id == recovery.AppData {
+	if kind := p.kind(); kind == wire.Packet1RTT {
 		p.dcid = c.ids.of(on.dcid)
 		buf = wire.AppendShort(buf, p.dcid, p.pn, p.pnLen, c.keys.phase, false)
 	} else {
 		p.dcid = c.ids.dcid()
-		buf, p.lengthAt = wire.AppendLong(buf, spaceTypes[id], c.version, c.ids.dcid(), c.ids.firstLocal(), token, p.pn, p.pnLen)
+		buf, p.lengthAt = wire.AppendLong(buf, kind, c.versionOf(p), p.dcid, c.ids.firstLocal(), token, p.pn, p.pnLen)
 	}
 	if c.clearsFixedBit() {
 		buf[p.start] &^= fixedBit
@@ -234,7 +268,7 @@ func (c *Conn) finishPacket(now hook.Instant, p *packet, buf []byte, ecn uint8) 
 	if c.log != nil {
 		c.logSent(now, p, buf, size, ecn)
 	}
-	s.write.Seal(buf[p.start:p.end:p.end+crypt.TagSize], p.pnOffset-p.start, p.pnLen, p.pn)
+	p.keys.Seal(buf[p.start:p.end:p.end+crypt.TagSize], p.pnOffset-p.start, p.pnLen, p.pn)
 	p.sent.Size = uint16(size)
 	if p.sent.Flags&recovery.AckEliciting != 0 {
 		p.sent.Flags |= recovery.InFlight
@@ -257,7 +291,9 @@ func (c *Conn) afterSent(now hook.Instant, p *packet) {
 			c.discardSpace(now, recovery.Initial)
 		}
 	case recovery.AppData:
-		c.countSealed(now, p.pn)
+		if !p.early {
+			c.countSealed(now, p.pn)
+		}
 		if c.skipIn--; c.skipIn == 0 {
 			c.skipNumber()
 		}
@@ -279,10 +315,10 @@ func (c *Conn) skipNumber() {
 }
 
 func (c *Conn) logSent(now hook.Instant, p *packet, buf []byte, size int, ecn uint8) {
-	info := qlog.PacketInfo{Type: spaceTypes[p.id], Number: p.pn, HasNumber: true, DCID: p.dcid, Size: size, ECN: ecn,
+	info := qlog.PacketInfo{Type: p.kind(), Number: p.pn, HasNumber: true, DCID: p.dcid, Size: size, ECN: ecn,
 		MTUProbe: p.sent.Flags&recovery.MTUProbe != 0}
-	if p.id != recovery.AppData {
-		info.SCID, info.Version = c.ids.firstLocal(), c.version
+	if p.kind() != wire.Packet1RTT {
+		info.SCID, info.Version = c.ids.firstLocal(), c.versionOf(p)
 	} else {
 		info.KeyPhase = c.keys.phase
 	}

@@ -83,6 +83,7 @@ func versionSlice(l wire.VersionList) []wire.Version {
 // restart sends another first flight, in another version. Packet numbers go on
 // counting. The ClientHello is a new one, since it names the version.
 func (c *Conn) restart(now hook.Instant, v wire.Version) error {
+	c.rejectEarly(now) // RFC 9369 §5: a session belongs to one version
 	c.vers = versionState{original: v, refused: c.version}
 	c.version, c.heardOther = v, true
 	c.installInitialKeys(c.odcid.Bytes())
@@ -99,11 +100,17 @@ func (c *Conn) restart(now hook.Instant, v wire.Version) error {
 }
 
 // takesVersion reports whether a packet in the version of h may be the peer's
-// (RFC 9369 §4.1): all but Initials come in the negotiated version, which a
+// (RFC 9369 §4.1): all but Initials and early data come in the negotiated version, which a
 // client learns from the first packet in another version than its own. A
 // Handshake packet can overtake that one, and is held.
 func (c *Conn) takesVersion(h *wire.Header) bool {
-	return h.Version == c.version || h.Type == wire.PacketInitial && h.Version == c.vers.original || c.mayBecome(h.Version)
+	switch h.Type {
+	case wire.PacketInitial:
+		return h.Version == c.version || h.Version == c.vers.original || c.mayBecome(h.Version)
+	case wire.Packet0RTT:
+		return h.Version == c.vers.original
+	}
+	return h.Version == c.version || c.mayBecome(h.Version)
 }
 
 // mayBecome reports whether a client would follow its server to v.

@@ -11,34 +11,34 @@ import (
 
 // anyFrame has one valid frame of every type of RFC 9000 §19 for a connection
 // that plays client or server, and the packets in which RFC 9000 §12.4 lets it
-// come: I, H, 1.
+// come: I, H, 0, 1; §12.5 counts for 0.
 var anyFrame = []struct {
 	name  string
 	frame []byte
 	where string
 }{
-	{"PADDING", padding(1), "IH1"},
-	{"PING", frame(wire.FramePing), "IH1"},
+	{"PADDING", padding(1), "IH01"},
+	{"PING", frame(wire.FramePing), "IH01"},
 	{"ACK", ack(wire.AckRange{}), "IH1"},
-	{"RESET_STREAM", encode(wire.Frame{Type: wire.FrameResetStream}), "1"},
-	{"STOP_SENDING", encode(wire.Frame{Type: wire.FrameStopSending}), "1"},
+	{"RESET_STREAM", encode(wire.Frame{Type: wire.FrameResetStream}), "01"},
+	{"STOP_SENDING", encode(wire.Frame{Type: wire.FrameStopSending}), "01"},
 	{"CRYPTO", crypto(1<<15, []byte{1}), "IH1"},
 	{"NEW_TOKEN", encode(wire.Frame{Type: wire.FrameNewToken, Data: []byte{1}}), "1"},
-	{"STREAM", stream(0, 0, "x", false), "1"},
-	{"MAX_DATA", encode(wire.Frame{Type: wire.FrameMaxData}), "1"},
-	{"MAX_STREAM_DATA", encode(wire.Frame{Type: wire.FrameMaxStreamData}), "1"},
-	{"MAX_STREAMS bidi", encode(wire.Frame{Type: wire.FrameMaxStreamsBidi}), "1"},
-	{"MAX_STREAMS uni", encode(wire.Frame{Type: wire.FrameMaxStreamsUni}), "1"},
-	{"DATA_BLOCKED", encode(wire.Frame{Type: wire.FrameDataBlocked}), "1"},
-	{"STREAM_DATA_BLOCKED", encode(wire.Frame{Type: wire.FrameStreamDataBlocked}), "1"},
-	{"STREAMS_BLOCKED bidi", encode(wire.Frame{Type: wire.FrameStreamsBlockedBidi}), "1"},
-	{"STREAMS_BLOCKED uni", encode(wire.Frame{Type: wire.FrameStreamsBlockedUni}), "1"},
-	{"NEW_CONNECTION_ID", encode(wire.Frame{Type: wire.FrameNewConnectionID, Sequence: 1, ConnID: []byte("12345678")}), "1"},
+	{"STREAM", stream(0, 0, "x", false), "01"},
+	{"MAX_DATA", encode(wire.Frame{Type: wire.FrameMaxData}), "01"},
+	{"MAX_STREAM_DATA", encode(wire.Frame{Type: wire.FrameMaxStreamData}), "01"},
+	{"MAX_STREAMS bidi", encode(wire.Frame{Type: wire.FrameMaxStreamsBidi}), "01"},
+	{"MAX_STREAMS uni", encode(wire.Frame{Type: wire.FrameMaxStreamsUni}), "01"},
+	{"DATA_BLOCKED", encode(wire.Frame{Type: wire.FrameDataBlocked}), "01"},
+	{"STREAM_DATA_BLOCKED", encode(wire.Frame{Type: wire.FrameStreamDataBlocked}), "01"},
+	{"STREAMS_BLOCKED bidi", encode(wire.Frame{Type: wire.FrameStreamsBlockedBidi}), "01"},
+	{"STREAMS_BLOCKED uni", encode(wire.Frame{Type: wire.FrameStreamsBlockedUni}), "01"},
+	{"NEW_CONNECTION_ID", encode(wire.Frame{Type: wire.FrameNewConnectionID, Sequence: 1, ConnID: []byte("12345678")}), "01"},
 	{"RETIRE_CONNECTION_ID", encode(wire.Frame{Type: wire.FrameRetireConnectionID, Sequence: 1}), "1"},
-	{"PATH_CHALLENGE", encode(wire.Frame{Type: wire.FramePathChallenge}), "1"},
+	{"PATH_CHALLENGE", encode(wire.Frame{Type: wire.FramePathChallenge}), "01"},
 	{"PATH_RESPONSE", encode(wire.Frame{Type: wire.FramePathResponse}), "1"},
-	{"CONNECTION_CLOSE", encode(wire.Frame{Type: wire.FrameConnectionClose}), "IH1"},
-	{"CONNECTION_CLOSE app", encode(wire.Frame{Type: wire.FrameApplicationClose}), "1"},
+	{"CONNECTION_CLOSE", encode(wire.Frame{Type: wire.FrameConnectionClose}), "IH01"},
+	{"CONNECTION_CLOSE app", encode(wire.Frame{Type: wire.FrameApplicationClose}), "01"},
 	{"HANDSHAKE_DONE", frame(wire.FrameHandshakeDone), "1"},
 }
 

@@ -35,6 +35,9 @@ type RawOptions struct {
 	TLS func(cfg *tls.Config)
 	// Retry makes the server under test ask for a Retry.
 	Retry bool
+	// Seed is where the chance of TLS comes from; 0 = 1. Two RawPeers of a test
+	// say different hellos only with different seeds.
+	Seed uint64
 	// EmptyID gives the RawPeer a connection ID of no bytes.
 	EmptyID bool
 	// Version is what the RawPeer speaks, 0 = Version1. A server's RawPeer goes on
@@ -75,6 +78,7 @@ type RawPeer struct {
 	Token      []byte
 	sp         [recovery.NumSpaces]rawSpace
 	phase      bool
+	early      *crypt.Keys // of 0-RTT packets; nil = none
 	tls        *tls.QUICConn
 	batch      core.Batch
 	params     *wire.Params // of the connection under test
@@ -129,7 +133,7 @@ func NewRawServer(t testing.TB, opts RawOptions) *RawPeer {
 
 func newRaw(t testing.TB, client bool, opts RawOptions) *RawPeer {
 	if tt, ok := t.(*testing.T); ok {
-		cryptotest.SetGlobalRandom(tt, 1)
+		cryptotest.SetGlobalRandom(tt, max(opts.Seed, 1))
 	}
 	r := &RawPeer{t: t, client: client, opts: opts, version: opts.Version, AutoAck: true}
 	if r.version == 0 {
@@ -239,6 +243,11 @@ func (r *RawPeer) drainTLS() {
 		}[e.Level]
 		s := &r.sp[id]
 		var err error
+		if e.Level == tls.QUICEncryptionLevelEarly {
+			r.early, err = crypt.New(r.version, e.Suite, e.Data)
+			must(err)
+			continue
+		}
 		switch e.Kind {
 		case tls.QUICNoEvent:
 			return

@@ -111,8 +111,11 @@ func (r *RawPeer) takePacket(data []byte, size int) int {
 			r.Replies = append(r.Replies, p)
 			return h.Length
 		}
-		if id = Initial; h.Type == wire.PacketHandshake {
+		switch id = Initial; h.Type {
+		case wire.PacketHandshake:
 			id = Handshake
+		case wire.Packet0RTT:
+			id = App
 		}
 		if id == Initial && !r.client && r.initialID == nil {
 			r.meet(&h)
@@ -131,16 +134,20 @@ func (r *RawPeer) takePacket(data []byte, size int) int {
 	}
 	p.DCID, p.Token = string(h.DCID), string(h.Token)
 	s := &r.sp[id]
-	if s.read == nil {
+	keys := s.read
+	if h.Type == wire.Packet0RTT {
+		keys = r.early
+	}
+	if keys == nil {
 		return h.Length // the test has not let us come that far
 	}
 	pkt := data[:h.Length]
-	truncated, pnLen, ok := s.read.Unprotect(pkt, h.PNOffset)
+	truncated, pnLen, ok := keys.Unprotect(pkt, h.PNOffset)
 	if ok {
 		p.Number = wire.DecodePacketNumber(s.largest, truncated, pnLen)
 		p.Spin = id == App && pkt[0]&wire.ShortSpinBit != 0
 		p.Phase = id == App && pkt[0]&wire.ShortKeyPhase != 0
-		payload, err := s.read.Open(pkt, h.PNOffset+pnLen, p.Number)
+		payload, err := keys.Open(pkt, h.PNOffset+pnLen, p.Number)
 		if err != nil && id == App {
 			if s.read != nil && p.Phase != r.phase {
 				return h.Length

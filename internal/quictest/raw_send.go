@@ -36,6 +36,21 @@ func (r *RawPeer) Packet(id recovery.SpaceID, pn uint64, frames ...[]byte) []byt
 	return r.PacketBits(id, pn, 0, frames...)
 }
 
+// EarlyPacket seals a 0-RTT packet, with a number of the App space.
+func (r *RawPeer) EarlyPacket(pn uint64, frames ...[]byte) []byte {
+	r.t.Helper()
+	if r.early == nil {
+		r.t.Fatal("no 0-RTT keys")
+	}
+	payload := bytes.Join(frames, nil)
+	const pnLen = 4
+	b, lengthAt := wire.AppendLong(nil, wire.Packet0RTT, r.version, r.DCID, r.SCID, nil, pn, pnLen)
+	offset := len(b) - pnLen
+	wire.PutVarint2(b[lengthAt:], uint64(pnLen+len(payload)+crypt.TagSize))
+	b = append(append(b, payload...), make([]byte, crypt.TagSize)...)
+	return r.early.Seal(b[:len(b)-crypt.TagSize], offset, pnLen, pn)
+}
+
 // PacketBits is Packet with bits of the first byte flipped before sealing.
 func (r *RawPeer) PacketBits(id recovery.SpaceID, pn uint64, flip byte, frames ...[]byte) []byte {
 	r.t.Helper()

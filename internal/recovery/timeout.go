@@ -162,10 +162,19 @@ func (d *Detector) Discard(id SpaceID, fates Fates) {
 // OnRetry tells a client that a Retry came: what it sent is to be sent again with the token, in packets numbered on from here
 // (RFC 9000 §17.2.5.3). fates learns of it as lost.
 func (d *Detector) OnRetry(fates Fates) {
-	s := &d.spaces[Initial]
-	d.abandon(s, Initial, fates)
+	d.restart(Initial, fates)
+	d.restart(AppData, fates) // 0-RTT packets, which the server did not read either
 	// RFC 9002 §6.3: a client that receives Retry resets congestion control and loss recovery state, pending timers included.
 	d.ptoCount = 0
+}
+
+// OnEarlyRejected tells a client that the server did not take its 0-RTT packets. fates learns of them as lost.
+func (d *Detector) OnEarlyRejected(fates Fates) { d.restart(AppData, fates) }
+
+// restart forgets the packets of a space, whose numbers go on.
+func (d *Detector) restart(id SpaceID, fates Fates) {
+	s := &d.spaces[id]
+	d.abandon(s, id, fates)
 	s.lastEliciting, s.lossTime = 0, 0
 }
 

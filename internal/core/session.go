@@ -1,0 +1,135 @@
+package core
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/binary"
+	"time"
+
+	"github.com/seed51309289/quiver/hook"
+	"github.com/seed51309289/quiver/internal/wire"
+)
+
+// memory is what both sides keep beside a TLS session: a server in the ticket,
+// a client next to it.
+type memory struct {
+	version wire.Version // RFC 9369 §5: a session belongs to one
+	at      time.Time    // when the ticket was issued
+	params  wire.Params  // the server's limits (RFC 9000 §7.4.1)
+}
+
+// memoryPrefix tells our entry of tls.SessionState.Extra from those of others.
+var memoryPrefix = []byte("quiver session 1\x00")
+
+// appendMemory encodes m as an entry of tls.SessionState.Extra.
+func appendMemory(m *memory) []byte {
+	b := bytes.Clone(memoryPrefix)
+	b = binary.BigEndian.AppendUint32(b, uint32(m.version))
+	b = binary.BigEndian.AppendUint64(b, uint64(m.at.UnixMilli()))
+	return wire.AppendParams(b, &m.params)
+}
+
+// recall finds what appendMemory left in a session.
+func recall(s *tls.SessionState) (m memory, ok bool) {
+	for _, entry := range s.Extra {
+		b, found := bytes.CutPrefix(entry, memoryPrefix)
+		if !found || len(b) < 12 {
+			continue
+		}
+		p, err := wire.ParseParams(b[12:], true)
+		if err != nil {
+			return m, false
+		}
+		m = memory{wire.Version(binary.BigEndian.Uint32(b)), time.UnixMilli(int64(binary.BigEndian.Uint64(b[4:]))), *p}
+		return m, true
+	}
+	return m, false
+}
+
+// memorable returns the part of p that RFC 9000 §7.4.1 lets a client remember.
+func memorable(p *wire.Params) wire.Params {
+	m, d := *p, wire.DefaultParams()
+	m.OriginalDCID, m.InitialSCID, m.RetrySCID, m.ResetToken, m.Preferred = nil, nil, nil, nil, nil
+	m.AckDelayExponent, m.MaxAckDelay, m.Grease = d.AckDelayExponent, d.MaxAckDelay, 0
+	// RFC 9287 §3.1, RFC 9368 §3: nor these.
+	m.GreaseQUICBit, m.Versions = false, nil
+	return m
+}
+
+// reduced names a limit that is smaller in now than in then although early data
+// may have been sent up to it (RFC 9000 §7.4.1).
+func reduced(then, now *wire.Params) (name string, smaller bool) {
+	for _, l := range []struct {
+		name      string
+		then, now uint64
+	}{
+		{"active_connection_id_limit", then.ActiveConnIDLimit, now.ActiveConnIDLimit},
+		{"initial_max_data", then.MaxData, now.MaxData},
+		{"initial_max_stream_data_bidi_local", then.MaxStreamLocal, now.MaxStreamLocal},
+		{"initial_max_stream_data_bidi_remote", then.MaxStreamRemote, now.MaxStreamRemote},
+		{"initial_max_stream_data_uni", then.MaxStreamUni, now.MaxStreamUni},
+		{"initial_max_streams_bidi", then.MaxStreamsBidi, now.MaxStreamsBidi},
+		{"initial_max_streams_uni", then.MaxStreamsUni, now.MaxStreamsUni},
+		{"max_datagram_frame_size", then.MaxDatagramFrame, now.MaxDatagramFrame}, // RFC 9221 §3
+	} {
+		if l.now < l.then {
+			return l.name, true
+		}
+	}
+	return "", false
+}
+
+// sendTicket lets the client resume. A connection does not fail for want of one.
+func (c *Conn) sendTicket(now hook.Instant) {
+	m := memory{c.version, c.when(now), memorable(c.ownParams())}
+	c.tls.conn.SendSessionTicket(tls.QUICSessionTicketOptions{EarlyData: c.cfg.Early, Extra: [][]byte{appendMemory(&m)}})
+}
+
+// storeSession keeps a ticket of the server, with what it allows.
+func (c *Conn) storeSession(now hook.Instant, s *tls.SessionState) {
+	m := memory{c.version, c.when(now), memorable(&c.peer)}
+	s.Extra = append(s.Extra, appendMemory(&m))
+	c.tls.conn.StoreSession(s) // it fails only at a server
+}
+
+// forgetSession makes up for a mistake of crypto/tls: after a HelloRetryRequest
+// it computes the binder of its second ClientHello before it takes early_data
+// out of it, so that a server which knows the session answers decrypt_error.
+// Without the session the next connection gets through.
+func (c *Conn) forgetSession() { c.cfg.TLS.ClientSessionCache.Put(c.cfg.TLS.ServerName, nil) }
+
+// sessionCache is a client's cache as one connection sees it: sessions of other
+// versions are not there (RFC 9369 §5), and what TLS is told to change about a
+// session changes a copy.
+type sessionCache struct {
+	tls.ClientSessionCache
+	version wire.Version
+}
+
+// Get returns a session of the connection's version.
+func (s sessionCache) Get(key string) (*tls.ClientSessionState, bool) {
+	cached, ok := s.ClientSessionCache.Get(key)
+	if !ok || cached == nil {
+		return nil, false
+	}
+	ticket, state, err := cached.ResumptionState()
+	if err != nil || state == nil {
+		return nil, false
+	}
+	if m, ok := recall(state); !ok || m.version != s.version {
+		return nil, false
+	}
+	own := *state
+	fresh, err := tls.NewResumptionState(ticket, &own)
+	return fresh, err == nil
+}
+
+// tlsConfig is the configuration for TLS on this connection.
+func (c *Conn) tlsConfig() *tls.Config {
+	if !c.client || c.cfg.TLS.ClientSessionCache == nil {
+		return c.cfg.TLS
+	}
+	cfg := c.cfg.TLS.Clone()
+	cfg.ClientSessionCache = sessionCache{cfg.ClientSessionCache, c.version}
+	return cfg
+}
