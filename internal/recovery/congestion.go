@@ -32,6 +32,13 @@ type window struct {
 	recovery hook.Instant
 	touched  bool // grew or fell since it was the initial window
 	hystart  hystart
+	saved    windowState // before the last reduction
+}
+
+// windowState is what UndoLoss gives back.
+type windowState struct {
+	size, ssthresh int
+	recovery       hook.Instant
 }
 
 func (w *window) init(mss int) {
@@ -98,9 +105,20 @@ func (w *window) reduces(e *hook.Lost) bool {
 // reduce begins a recovery period with a window of size bytes.
 func (w *window) reduce(now hook.Instant, size int) {
 	w.touched = true
+	w.saved = windowState{w.size, w.ssthresh, w.recovery}
 	w.recovery = now
 	w.size = max(size, w.minimum())
 	w.ssthresh = w.size
+}
+
+// undo takes the last reduction back. It reports whether there was anything to give back.
+func (w *window) undo() bool {
+	w.recovery = w.saved.recovery // the next loss is news
+	if w.size >= w.saved.size {
+		return false // grown beyond it since
+	}
+	w.size, w.ssthresh = w.saved.size, w.saved.ssthresh
+	return true
 }
 
 // collapse answers persistent congestion.

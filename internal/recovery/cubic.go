@@ -16,17 +16,24 @@ const (
 // cubic is the congestion controller of RFC 9438, with HyStart++. Its curve is kept in bytes, so that the datagram size may change.
 type cubic struct {
 	window
-	epoch    hook.Instant // when the present congestion avoidance stage began, moved on by idle time; 0 = not begun
+	curveState
+	before   curveState   // the last reduction
 	lastNews hook.Instant // last acknowledgment, or first packet after silence
-	max      float64      // W_max: window before the last reduction, bytes
-	prior    float64      // cwnd_prior
-	k        float64      // seconds from epoch until the curve reaches max
-	reno     float64      // W_est: what Reno would have by now, bytes
-	rest     float64      // growth not yet a whole byte
+}
+
+// curveState is what a congestion event changes.
+type curveState struct {
+	epoch hook.Instant // when the present congestion avoidance stage began, moved on by idle time; 0 = not begun
+	max   float64      // W_max: window before the last reduction, bytes
+	prior float64      // cwnd_prior
+	k     float64      // seconds from epoch until the curve reaches max
+	reno  float64      // W_est: what Reno would have by now, bytes
+	rest  float64      // growth not yet a whole byte
 }
 
 var _ hook.Congestion = (*cubic)(nil)
 var _ hook.SlowStarter = (*cubic)(nil)
+var _ hook.LossUndoer = (*cubic)(nil)
 
 func newCubic(mss int) *cubic {
 	c := new(cubic)
@@ -126,9 +133,18 @@ func (c *cubic) Lost(e *hook.Lost) {
 	}
 }
 
+// UndoLoss takes the last reduction back, with the curve it was on.
+func (c *cubic) UndoLoss(now hook.Instant) {
+	// RFC 9438 §4.9.2: the sender restores what it saved, unless the window has grown beyond it.
+	if c.undo() {
+		c.curveState = c.before
+	}
+}
+
 // remember sets the plateau of the next curve from the window that was too large.
 func (c *cubic) remember() {
 	size := float64(c.size)
+	c.before = c.curveState
 	c.epoch, c.prior = 0, size
 	if size < c.max {
 		// RFC 9438 §4.7: fast convergence, give way to newer flows.

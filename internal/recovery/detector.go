@@ -14,7 +14,7 @@ const (
 	MaxPaths   = 8       // paths a connection may have packets in flight on
 
 	maxSkips        = 8 // newest skipped numbers per space, which every acknowledgment is checked against
-	packetThreshold = 3 // RFC 9002 §6.1.1: kPacketThreshold
+	packetThreshold = 3 // RFC 9002 §6.1.1: kPacketThreshold, on a path that keeps the order
 	noPath          = MaxPaths
 )
 
@@ -61,6 +61,7 @@ type space struct {
 	ecn           ECNCounts    // as last reported by the peer
 	marked        uint64       // packets sent with ECT(0)
 	run           lossRun
+	lost          lostLog
 	skips         [maxSkips]uint64
 	skipped       int // how many numbers were skipped
 }
@@ -124,6 +125,7 @@ func (d *Detector) orphan(id uint8) {
 				e.Path = noPath
 			}
 		}
+		d.spaces[i].lost.forgetPath(id)
 	}
 }
 
@@ -192,6 +194,7 @@ func (d *Detector) OnAck(now hook.Instant, space SpaceID, ranges []Range, ackDel
 		return res, err
 	}
 	d.begin()
+	d.takeLate(now, s, ranges)
 	got := d.takeAcks(s, space, ranges, fates)
 	raised := !s.anyAcked || ranges[0].Largest > s.largestAcked
 	if raised {
@@ -241,8 +244,8 @@ type newlyAcked struct {
 	path      *Path        // of the largest, nil if gone
 }
 
-// takeAcks settles the outstanding packets in the ranges, in ascending order. Everything more than packetThreshold below the largest acknowledged
-// number is settled already and lies below the ring's base, so this costs O(ranges + newly acknowledged).
+// takeAcks settles the outstanding packets in the ranges, in ascending order. Everything more than the path's packet threshold below the largest
+// acknowledged number is settled already and lies below the ring's base, so this costs O(ranges + newly acknowledged).
 func (d *Detector) takeAcks(s *space, id SpaceID, ranges []Range, fates Fates) (got newlyAcked) {
 	for i := len(ranges) - 1; i >= 0; i-- {
 		for pn := max(ranges[i].Smallest, s.sent.base); pn <= ranges[i].Largest; pn++ {
@@ -376,5 +379,6 @@ func (d *Detector) SetMaxAckDelay(v time.Duration) { d.cfg.MaxAckDelay = v }
 func (d *Detector) Trim() {
 	for i := range d.spaces {
 		d.spaces[i].sent.trim()
+		d.spaces[i].lost = lostLog{}
 	}
 }

@@ -30,7 +30,7 @@ func (d *Detector) detectLost(now hook.Instant, s *space, id SpaceID, fates Fate
 		e := s.sent.at(pn)
 		if e.Flags&outstanding != 0 && d.isLost(now, s, pn, e) {
 			n++
-			d.lose(s, id, pn, e, fates)
+			d.lose(now, s, id, pn, e, fates)
 		}
 		if e.Flags&outstanding != 0 {
 			prefix = false
@@ -56,11 +56,12 @@ func (d *Detector) detectLost(now hook.Instant, s *space, id SpaceID, fates Fate
 // isLost judges an outstanding packet below the largest acknowledged one, and arms the loss timer if time will tell.
 func (d *Detector) isLost(now hook.Instant, s *space, pn uint64, e *Sent) bool {
 	// RFC 9002 §6.1.1: sent packetThreshold packets before an acknowledged one.
-	if s.largestAcked-pn >= packetThreshold {
+	path := d.pathOf(e)
+	if s.largestAcked-pn >= path.reorder.packetThreshold() {
 		return true
 	}
 	// RFC 9002 §6.1.2: … or long enough before it.
-	due := e.At.Add(d.rttOf(e).lossDelay())
+	due := e.At.Add(path.reorder.lossDelay(&path.RTT))
 	if due <= now {
 		return true
 	}
@@ -70,22 +71,25 @@ func (d *Detector) isLost(now hook.Instant, s *space, pn uint64, e *Sent) bool {
 	return false
 }
 
-// rttOf returns the estimate of the path a packet left on, or of the current one.
-func (d *Detector) rttOf(e *Sent) *RTT {
+// pathOf returns the path a packet left on, or the current one.
+func (d *Detector) pathOf(e *Sent) *Path {
 	if p := d.PathByID(e.Path); p != nil {
-		return &p.RTT
+		return p
 	}
-	return &d.path.RTT
+	return d.path
 }
 
 // lose settles one packet that was lost.
-func (d *Detector) lose(s *space, id SpaceID, pn uint64, e *Sent, fates Fates) {
+func (d *Detector) lose(now hook.Instant, s *space, id SpaceID, pn uint64, e *Sent, fates Fates) {
 	e.Flags = e.Flags&^stateMask | lost
 	if e.Flags&AckEliciting != 0 {
 		s.eliciting--
 	}
 	if path := d.PathByID(e.Path); path != nil {
 		path.lose(pn, e)
+		if e.Flags&(InFlight|MTUProbe) == InFlight {
+			d.noteLost(now, s, pn, e, path)
+		}
 	}
 	fates.PacketLost(id, pn, e)
 }

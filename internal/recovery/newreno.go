@@ -10,6 +10,7 @@ type reno struct {
 
 var _ hook.Congestion = (*reno)(nil)
 var _ hook.SlowStarter = (*reno)(nil)
+var _ hook.LossUndoer = (*reno)(nil)
 
 func newReno(mss int) *reno {
 	r := new(reno)
@@ -39,6 +40,9 @@ func (r *reno) Acked(e *hook.Acked) {
 		r.size += r.mss
 	}
 }
+
+// UndoLoss takes the last reduction back.
+func (r *reno) UndoLoss(now hook.Instant) { r.undo() }
 
 // Lost halves the window once a round trip.
 func (r *reno) Lost(e *hook.Lost) {

@@ -30,10 +30,15 @@ type Path struct {
 	id        uint8
 	cc        hook.Congestion
 	slow      hook.SlowStarter // cc, if it can tell
+	undoer    hook.LossUndoer  // cc, if it can take a reaction back
 	pacer     pacer
 	inFlight  int // bytes
 	rate      rateSampler
 	losses    lossHistory
+	reorder   reordering
+	episode   episode
+	lost      uint64 // packets declared lost, probes aside
+	spurious  uint64 // of them arrived after all
 	use       usage
 	tally     tally
 	collapsed hook.Instant // packets sent until then were part of the last persistent congestion
@@ -98,6 +103,7 @@ func (p *Path) Congestion() hook.Congestion { return p.cc }
 func (p *Path) SetCongestion(c hook.Congestion) {
 	p.cc = c
 	p.slow, _ = c.(hook.SlowStarter)
+	p.undoer, _ = c.(hook.LossUndoer)
 	c.MTUChanged(p.MTU.Current())
 }
 
@@ -107,6 +113,9 @@ func (p *Path) BytesInFlight() int { return p.inFlight }
 // Window returns the congestion window in bytes.
 // RFC 9002 §7.2: whatever a controller says, two datagrams are the minimum.
 func (p *Path) Window() int { return max(p.cc.Window(), 2*p.MTU.Current()) }
+
+// Lost returns how many packets were declared lost, probes of the datagram size aside, and how many of them arrived after all.
+func (p *Path) Lost() (lost, spurious uint64) { return p.lost, p.spurious }
 
 // InSlowStart reports whether the controller says that it is in slow start.
 func (p *Path) InSlowStart() bool { return p.slow != nil && p.slow.InSlowStart() }
@@ -165,6 +174,9 @@ func (p *Path) conclude(now hook.Instant) {
 		p.concludeLosses(now)
 	}
 	// One congestion event an acknowledgment: marks add nothing to a loss.
+	if t.ce {
+		p.episode.mark(now, t.newestAcked)
+	}
 	if t.ce && t.lost == 0 {
 		p.lossNews = hook.Lost{Now: now, LargestSent: t.newestAcked, InFlight: p.inFlight, CE: true,
 			TxInFlight: int(t.ackedLoad), LostSince: p.losses.since(t.newestAcked), AppLimited: p.rate.limitedAt(t.newestAcked)}
@@ -178,6 +190,7 @@ func (p *Path) conclude(now hook.Instant) {
 func (p *Path) concludeLosses(now hook.Instant) {
 	t := &p.tally
 	p.losses.onLost(now, t.lost, p.RTT.Smoothed())
+	p.episode.final = p.episode.final || t.persistent
 	p.lossNews = hook.Lost{
 		Now: now, Bytes: t.lost, Packets: t.packets, Runs: t.runs, LargestSent: t.newestLost, InFlight: p.inFlight, TxInFlight: int(t.lostLoad),
 		LostSince: p.losses.since(t.newestLost), AppLimited: p.rate.limitedAt(t.newestLost), Persistent: t.persistent,

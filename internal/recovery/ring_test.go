@@ -14,14 +14,15 @@ import (
 
 // ledger is the model of a Detector's bookkeeping: outstanding packets by space and number, and the fates that were told.
 type ledger struct {
-	d     *Detector
-	out   [NumSpaces]map[uint64]Sent
-	skip  [NumSpaces]map[uint64]bool
-	skips [NumSpaces][]uint64
-	top   [NumSpaces]uint64 // largest acknowledged
-	any   [NumSpaces]bool
-	gone  [NumSpaces]bool
-	err   error
+	reordered bool // a packet came after it was declared lost
+	d         *Detector
+	out       [NumSpaces]map[uint64]Sent
+	skip      [NumSpaces]map[uint64]bool
+	skips     [NumSpaces][]uint64
+	top       [NumSpaces]uint64 // largest acknowledged
+	any       [NumSpaces]bool
+	gone      [NumSpaces]bool
+	err       error
 }
 
 func newLedger(d *Detector) *ledger {
@@ -170,6 +171,17 @@ func (l *ledger) check(now hook.Instant) error {
 	return nil
 }
 
+// threshold is how far a packet without a fate may trail, for all that any path has learnt.
+func (l *ledger) threshold() uint64 {
+	for _, p := range l.d.paths {
+		l.reordered = l.reordered || p != nil && p.spurious > 0
+	}
+	if l.reordered {
+		return maxPacketThreshold
+	}
+	return packetThreshold
+}
+
 func (l *ledger) checkSpace(id SpaceID, inFlight map[uint8]int) error {
 	s := &l.d.spaces[id]
 	eliciting := 0
@@ -177,7 +189,7 @@ func (l *ledger) checkSpace(id SpaceID, inFlight map[uint8]int) error {
 		if pn < s.sent.base || pn >= s.sent.next || s.sent.at(pn).Flags&outstanding == 0 {
 			return fmt.Errorf("%s packet %d left the ring [%d, %d) without a fate", id, pn, s.sent.base, s.sent.next)
 		}
-		if l.any[id] && pn+packetThreshold <= l.top[id] {
+		if l.any[id] && pn+l.threshold() <= l.top[id] {
 			return fmt.Errorf("%s packet %d is outstanding although %d was acknowledged", id, pn, l.top[id])
 		}
 		if p.Flags&(AckEliciting|InFlight) != 0 && s.sent.at(pn).Path != noPath {

@@ -78,10 +78,3 @@ func (r *RTT) pto() time.Duration {
 	// RFC 9002 §6.2.1: PTO = smoothed_rtt + max(4*rttvar, kGranularity) + max_ack_delay.
 	return r.smoothed + max(4*r.variance, granularity)
 }
-
-// lossDelay is how long a packet may trail a later acknowledged one before it is lost.
-func (r *RTT) lossDelay() time.Duration {
-	// RFC 9002 §6.1.2: max(kTimeThreshold * max(smoothed_rtt, latest_rtt), kGranularity), kTimeThreshold = 9/8.
-	d := max(r.smoothed, r.latest)
-	return max(d+d/8, granularity)
-}
