@@ -13,6 +13,8 @@ type ConnectionStats struct {
 	MTU                            int    // bytes of UDP payload
 	Congestion                     string // name of the controller
 	KeyUpdates                     uint64 // how many there were, whoever began them (RFC 9001 §6)
+	// PacketsLost were declared lost, and PacketsSpurious of them arrived after all.
+	PacketsLost, PacketsSpurious uint64
 
 	// Datagrams (RFC 9221): sent and received, dropped because newer ones took
 	// their place before they were sent, and dropped because nobody received

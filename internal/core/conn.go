@@ -253,6 +253,7 @@ type Stats struct {
 	MTU                            int // bytes of UDP payload
 	Congestion                     string
 	KeyUpdates                     uint64
+	PacketsLost, PacketsSpurious   uint64
 
 	// Datagrams (RFC 9221): sent and received, dropped because they waited too
 	// long to be sent, and dropped because the application did not read them.
@@ -262,7 +263,9 @@ type Stats struct {
 // Stats returns the present measurements.
 func (c *Conn) Stats() Stats {
 	r := &c.path.rec.RTT
+	lost, spurious := c.det.Lost()
 	return Stats{
+		PacketsLost: lost, PacketsSpurious: spurious,
 		SmoothedRTT: r.Smoothed(), MinRTT: r.Min(), LatestRTT: r.Latest(),
 		CongestionWindow: c.path.rec.Congestion().Window(),
 		InFlight:         c.path.rec.BytesInFlight(),

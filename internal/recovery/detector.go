@@ -47,6 +47,8 @@ type Detector struct {
 	handshakeKeys bool
 	validated     bool // the peer has validated our address
 	blocked       bool // by the anti-amplification limit
+	lost          uint64
+	spurious      uint64
 }
 
 // space is the sending half of a packet number space.
@@ -351,6 +353,9 @@ func (d *Detector) conclude(now hook.Instant) {
 		}
 	}
 }
+
+// Lost returns how many packets were declared lost on all paths, see Path.Lost.
+func (d *Detector) Lost() (lost, spurious uint64) { return d.lost, d.spurious }
 
 // Outstanding returns the first ack-eliciting packet numbered from or more whose fate is unknown, for a core that looks for content worth
 // sending again in a probe. p is valid until the next OnSent or SkipNumber, and must not be changed except for its content.

@@ -142,6 +142,7 @@ func (d *Detector) noteLost(now hook.Instant, s *space, pn uint64, e *Sent, path
 		path.reorder.onEpisode()
 	}
 	path.lost++
+	d.lost++
 	entry := lostEntry{pn: pn, sentAt: e.At, lost: now, path: e.Path}
 	if e.At > path.episode.since {
 		path.episode.lost++
@@ -159,6 +160,7 @@ func (d *Detector) takeLate(now hook.Instant, s *space, ranges []Range) {
 	s.lost.expire(now.Add(-2 * d.path.RTT.pto()))
 	s.lost.take(ranges, func(e *lostEntry) {
 		if p := d.PathByID(e.path); p != nil {
+			d.spurious++
 			p.onLate(now, e, s.largestAcked-min(s.largestAcked, e.pn))
 		}
 	})

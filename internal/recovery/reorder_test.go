@@ -182,6 +182,9 @@ func TestPathThatReordersIsUsed(t *testing.T) {
 		f := newSimFlow(cc)
 		simulate(t, l, 20*time.Second, f)
 		lost, spurious := f.det.Path().Lost()
+		if a, b := f.det.Lost(); a != lost || b != spurious {
+			t.Errorf("%s: the detector counts %d and %d, its only path %d and %d", name, a, b, lost, spurious)
+		}
 		got := share(f, l, 20*time.Second)
 		t.Logf("%s: %.3f of the link; %d declared lost, %d dropped, %d came late", name, got, lost, l.dropped, spurious)
 		if got < 0.93 {
