@@ -204,6 +204,7 @@ func (c *Conn) replaceID(p *path) bool {
 	for _, q := range c.paths {
 		if q.dcid == gone {
 			q.dcid = spare.seq
+			q.spin.restart() // RFC 9000 §17.4: a new ID begins with a spin bit of 0
 		}
 	}
 	return true

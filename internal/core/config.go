@@ -46,7 +46,12 @@ type Config struct {
 	MaxMTU     int            // bytes of UDP payload; 0 = no discovery beyond 1200
 	NoECN      bool
 
+	NoSpin bool // the spin bit tells nothing
+
 	DisableActiveMigration bool // ask the peer to stay on the path that it began on
+	// PreferredV4 and PreferredV6 are where a server would rather be reached;
+	// invalid = it has no such wish (RFC 9000 §9.6).
+	PreferredV4, PreferredV6 netip.AddrPort
 
 	// Early lets a client offer 0-RTT with a session that allows it, and a server
 	// issue tickets for it. Guard says which offers a server takes; nil = none.

@@ -22,6 +22,7 @@ type arrival struct {
 	remote     netip.AddrPort
 	size       int
 	dcid       ConnID // of the packet at work
+	spin       bool   // of the packet at work
 	nonProbing bool   // it has a frame that moves the connection
 }
 
@@ -110,8 +111,9 @@ func (c *Conn) pickID(p *path) bool {
 // frames are processed; newest says that none had a higher number.
 func (c *Conn) followPeer(now hook.Instant, newest bool) {
 	a := &c.arrival
-	if newest && a.path != nil && a.path.scid != a.dcid {
+	if newest && a.path != nil {
 		a.path.scid = a.dcid
+		a.path.spin.received(a.spin, c.client)
 	}
 	if c.client || a.path == c.path {
 		return
@@ -192,6 +194,17 @@ func (c *Conn) isPreferred(remote netip.AddrPort) bool {
 	return a != nil && remote.IsValid() && (remote == a.V4 || remote == a.V6)
 }
 
+// CancelMove gives a Move up, if one is under way. The connection stays where
+// it is; EventSocketIdle tells when the socket is free.
+func (c *Conn) CancelMove(now Time) {
+	for _, p := range c.paths {
+		if p.wanted {
+			c.dropPath(c.at(now), p)
+			return
+		}
+	}
+}
+
 // moving reports whether a Move is under way.
 func (c *Conn) moving() bool {
 	for _, p := range c.paths {
@@ -200,6 +213,15 @@ func (c *Conn) moving() bool {
 		}
 	}
 	return false
+}
+
+// PreferredAddress returns where the server would rather be reached; an address
+// that is not valid is none (RFC 9000 §9.6).
+func (c *Conn) PreferredAddress() (v4, v6 netip.AddrPort) {
+	if a := c.peer.Preferred; a != nil {
+		return a.V4, a.V6
+	}
+	return v4, v6
 }
 
 // Path returns the path in use: the driver's socket, its address if that is

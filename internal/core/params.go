@@ -40,6 +40,7 @@ func (c *Conn) ownParams() *wire.Params {
 			token := c.cfg.ResetKey.Token(p.InitialSCID)
 			p.ResetToken = &token
 		}
+		p.Preferred = c.preferredAddress()
 	}
 	p.Versions = c.ownVersions()
 	p.GreaseQUICBit = !c.cfg.NoGrease
@@ -48,6 +49,19 @@ func (c *Conn) ownParams() *wire.Params {
 		p.Grease = 31*uint64(grease[0]) + 27 // RFC 9000 §18.1
 	}
 	return &p
+}
+
+// preferredAddress is what a server announces with the connection ID that has
+// sequence number 1 (RFC 9000 §5.1.1), or nil.
+func (c *Conn) preferredAddress() *wire.PreferredAddress {
+	if !c.cfg.PreferredV4.IsValid() && !c.cfg.PreferredV6.IsValid() {
+		return nil
+	}
+	l, err := c.newLocalID()
+	if err != nil {
+		return nil
+	}
+	return &wire.PreferredAddress{V4: c.cfg.PreferredV4, V6: c.cfg.PreferredV6, ConnID: bytes.Clone(l.id.Bytes()), ResetToken: l.token}
 }
 
 // handleParams checks and applies the peer's transport parameters.
@@ -75,6 +89,13 @@ func (c *Conn) handleParams(now hook.Instant, b []byte) error {
 		c.ids.remote[0].token, c.ids.remote[0].hasToken = *p.ResetToken, true
 		c.ids.remote[0].used = true
 		c.events.push(Event{Kind: EventResetToken, Token: *p.ResetToken})
+	}
+	if a := p.Preferred; a != nil {
+		// RFC 9000 §18.2: not from a server that is addressed by a zero-length ID.
+		if len(c.ids.dcid()) == 0 {
+			return violation(TransportParameterError, wire.FrameCrypto, "preferred_address of a server with a zero-length connection ID")
+		}
+		c.ids.remote = append(c.ids.remote, remoteID{seq: 1, id: MakeConnID(a.ConnID), token: a.ResetToken, hasToken: true})
 	}
 	return nil
 }

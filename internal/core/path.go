@@ -32,6 +32,7 @@ type path struct {
 	sent       uint64
 	responses  [][8]byte
 	validation validation
+	spin       spin
 	wanted     bool         // by us: the connection moves here when it is validated
 	until      hook.Instant // it is forgotten then unless it is in use; 0 = no such plan
 }
@@ -106,6 +107,7 @@ func (c *Conn) addPath(now hook.Instant, p *path) bool {
 		p.rec = c.newRecovery(c.freeRecovery())
 		c.det.AddPath(p.rec)
 	}
+	p.spin = c.newSpin()
 	c.paths = append(c.paths, p)
 	return true
 }

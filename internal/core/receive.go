@@ -195,6 +195,7 @@ func (c *Conn) receiveShort(now hook.Instant, pkt []byte, ecn uint8) {
 		c.dropped(now, wire.Packet1RTT, len(pkt), err)
 		return
 	}
+	c.arrival.spin = pkt[0]&wire.ShortSpinBit != 0
 	info := qlog.PacketInfo{Type: wire.Packet1RTT, Number: pn, HasNumber: true, DCID: h.DCID, Size: len(pkt), ECN: ecn, KeyPhase: pkt[0]&wire.ShortKeyPhase != 0}
 	// RFC 9000 §17.3.1: reserved bits that are not zero.
 	c.process(now, recovery.AppData, &info, payload, pkt[0]&0x18 != 0)

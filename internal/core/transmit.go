@@ -223,7 +223,7 @@ func (c *Conn) beginPacket(p *packet, id recovery.SpaceID, on *path, buf []byte,
 	}
 	if kind := p.kind(); kind == wire.Packet1RTT {
 		p.dcid = c.ids.of(on.dcid)
-		buf = wire.AppendShort(buf, p.dcid, p.pn, p.pnLen, c.keys.phase, false)
+		buf = wire.AppendShort(buf, p.dcid, p.pn, p.pnLen, c.keys.phase, on.spin.bit)
 	} else {
 		p.dcid = c.ids.dcid()
 		buf, p.lengthAt = wire.AppendLong(buf, kind, c.versionOf(p), p.dcid, c.ids.firstLocal(), token, p.pn, p.pnLen)

@@ -253,14 +253,3 @@ func TestServerPadsAckElicitingInitials(t *testing.T) {
 		t.Error("no ack-eliciting Initial came")
 	}
 }
-
-func TestSpinBitIsNeverSet(t *testing.T) {
-	testSides(t, RawOptions{}, func(t *testing.T, r *RawPeer) {
-		for i := range 40 {
-			r.SendDatagram(r.PacketBits(App, r.NextNumber(App), byte(i&1)*wire.ShortSpinBit, challenge(byte(i))))
-			if p, _ := r.WantFrame("an answer", wire.FramePathResponse); p.Spin {
-				t.Fatal("RFC 9000 §17.4: the spin bit shows the round trip to everybody")
-			}
-		}
-	})
-}
