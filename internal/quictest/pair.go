@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -33,6 +34,9 @@ type Options struct {
 	Retry  bool // the server asks every client for a Retry
 	// Tap, if set, sees every datagram as it leaves and may change it; nil drops it.
 	Tap func(from netsim.Side, datagram []byte) []byte
+	// Pass, if set, sees every datagram with its addresses after that, and
+	// reports whether the way between them exists.
+	Pass func(src, dst netip.AddrPort, datagram []byte) bool
 	// Transcript records every datagram, for comparing runs.
 	Transcript bool
 }
@@ -59,7 +63,8 @@ const dropMark = 0xff
 // Endpoint is one side: a Router, its connections, and its clock's reader.
 type Endpoint struct {
 	Side   netsim.Side
-	Addr   netip.AddrPort
+	Addr   netip.AddrPort   // of its first socket
+	More   []netip.AddrPort // of the others, in order
 	Config core.Config
 	Conns  []*Peer
 
@@ -80,6 +85,9 @@ type Peer struct {
 	Established, Confirmed, Closed, Drained bool
 	Sent, Received                          int // bytes of UDP payload
 	DatagramsSent                           int
+	Moves                                   int   // how often the path changed
+	MoveErr                                 error // of the last one that failed
+	Idle                                    []int // sockets that no path uses any more
 }
 
 // Seed returns the seed of a test: SIM_SEED if that is set, else fallback. It
@@ -262,7 +270,10 @@ func (p *Pair) endpoint(s netsim.Side) *Endpoint {
 // receive is what a driver's socket goroutine does with a datagram.
 func (e *Endpoint) receive(pkt *netsim.Packet) {
 	now := e.pair.Clock.Now()
-	d := core.Datagram{Data: pkt.Data, Remote: pkt.Src, Local: pkt.Dst.Addr(), ECN: pkt.ECN}
+	d := core.Datagram{Data: pkt.Data, Remote: pkt.Src, Local: pkt.Dst.Addr(), ECN: pkt.ECN, Socket: 1 + slices.Index(e.More, pkt.Dst)}
+	if d.Socket == 0 && pkt.Dst != e.Addr {
+		return // nobody listens there
+	}
 	switch r := e.router.Route(now, &d); r.Kind {
 	case core.RouteConn:
 		r.Conn.Received += len(d.Data)
@@ -274,7 +285,7 @@ func (e *Endpoint) receive(pkt *netsim.Packet) {
 		r.Conn.ResetByPeer(now)
 		e.flush(r.Conn)
 	case core.RouteReply:
-		e.send(r.Reply, d.Remote, 0)
+		e.send(r.Reply, d.Socket, d.Remote, 0)
 	}
 }
 
@@ -341,6 +352,12 @@ func (e *Endpoint) note(c *Peer, ev core.Event) {
 		c.Closed = true
 	case core.EventDrained:
 		c.Drained = true
+	case core.EventMoved:
+		c.Moves++
+	case core.EventMoveFailed:
+		c.MoveErr = ev.Err
+	case core.EventSocketIdle:
+		c.Idle = append(c.Idle, ev.Socket)
 	}
 }
 
@@ -351,18 +368,24 @@ func (e *Endpoint) sendBatch(c *Peer) {
 		n := min(b.Segment, len(buf))
 		c.Sent += n
 		c.DatagramsSent++
-		e.send(buf[:n], b.Remote, b.ECN)
+		e.send(buf[:n], b.Socket, b.Remote, b.ECN)
 		buf = buf[n:]
 	}
 }
 
-func (e *Endpoint) send(data []byte, to netip.AddrPort, ecn uint8) {
-	p := e.pair
+func (e *Endpoint) send(data []byte, socket int, to netip.AddrPort, ecn uint8) {
+	p, from := e.pair, e.Addr
+	if socket > 0 {
+		from = e.More[socket-1]
+	}
 	data = append([]byte(nil), data...)
 	if p.opts.Tap != nil {
 		if data = p.opts.Tap(e.Side, data); data == nil {
 			return
 		}
+	}
+	if p.opts.Pass != nil && !p.opts.Pass(from, to, data) {
+		return
 	}
 	if ecn != 0 {
 		p.marked++
@@ -377,7 +400,7 @@ func (e *Endpoint) send(data []byte, to netip.AddrPort, ecn uint8) {
 		h.Write(data)
 		fmt.Fprintf(&p.log, "%v %v %d %08x\n", p.Clock.Since(), e.Side, len(data), h.Sum32())
 	}
-	p.Sim.Send(p.Clock.Now(), e.Side, netsim.Packet{Data: data, Src: e.Addr, Dst: to, ECN: ecn, UDP: true})
+	p.Sim.Send(p.Clock.Now(), e.Side, netsim.Packet{Data: data, Src: from, Dst: to, ECN: ecn, UDP: true})
 }
 
 // Transcript returns a line for every datagram sent so far, if Options asked
