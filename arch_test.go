@@ -38,11 +38,12 @@ var layers = map[string][]string{
 	"interop/check":    {"internal/wire", "internal/crypt", "internal/dissect"},
 	"interop/endpoint": {"quic"},
 	"interop":          {"netsim", "interop/backend", "interop/certs", "interop/check"},
-	"internal/bench":   {"quic", "interop/certs", "peers"},
-	"peers":            {},
+	"internal/bench":   {"quic", "interop/certs", "peers", "peers/perf"},
+	"peers":            {"peers/perf"},
+	"peers/perf":       {},
 
 	// Floor 4.
-	"cmd/quiver": {"internal/bench", "netsim", "quic", "interop", "interop/backend", "interop/check", "interop/endpoint", "peers"},
+	"cmd/quiver": {"internal/bench", "netsim", "quic", "interop", "interop/backend", "interop/check", "interop/endpoint", "peers", "peers/perf"},
 	"tool/cells": {},
 	"tool/check": {},
 

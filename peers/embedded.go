@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/seed51309289/quiver/peers/perf"
 )
 
 // sources holds one directory for each embedded peer. Their go.mod and go.sum end in .txt here, because a directory with a go.mod is not
@@ -38,11 +40,11 @@ func BuildEmbedded(ctx context.Context, name, cacheDir string, log io.Writer) (b
 	if !slices.Contains(Embedded(), name) {
 		return "", fmt.Errorf("no embedded peer %q, there are %s", name, strings.Join(Embedded(), ", "))
 	}
-	src, err := fs.Sub(sources, "_src/"+name)
+	parts, err := partsOf(name)
 	if err != nil {
 		return "", err
 	}
-	hash, err := hashOf(src)
+	hash, err := hashOf(parts)
 	if err != nil {
 		return "", err
 	}
@@ -50,28 +52,58 @@ func BuildEmbedded(ctx context.Context, name, cacheDir string, log io.Writer) (b
 		what: name,
 		key:  name + "-" + hash,
 		args: func(string) []string { return []string{"install", "."} },
-		fill: func(dir string) error { return unpack(src, dir) },
+		fill: func(dir string) error { return unpack(parts, dir) },
 		log:  log,
 	}
 	return b.cached(ctx, cacheDir)
 }
 
-// hashOf returns a short name for the contents of src.
-func hashOf(src fs.FS) (string, error) {
-	h := sha256.New()
-	err := eachFile(src, func(name string, data []byte) error {
-		fmt.Fprintf(h, "%s %d\n", name, len(data))
-		h.Write(data)
-		return nil
-	})
-	return hex.EncodeToString(h.Sum(nil)[:6]), err
+// part is a package of an embedded peer: its files, and the directory they go to.
+type part struct {
+	dir string
+	fs  fs.FS
 }
 
-// unpack writes the files of src to dir, under the names that the go command wants.
-func unpack(src fs.FS, dir string) error {
-	return eachFile(src, func(name string, data []byte) error {
-		return os.WriteFile(filepath.Join(dir, strings.TrimSuffix(name, ".txt")), data, 0o644)
-	})
+// partsOf returns what the peer is made of. Those that are measured share the load, which is a package of this module.
+func partsOf(name string) ([]part, error) {
+	src, err := fs.Sub(sources, "_src/"+name)
+	parts := []part{{".", src}}
+	if strings.HasPrefix(name, "bench") {
+		parts = append(parts, part{"perf", perf.Sources})
+	}
+	return parts, err
+}
+
+// hashOf returns a short name for the contents of parts.
+func hashOf(parts []part) (string, error) {
+	h := sha256.New()
+	for _, p := range parts {
+		err := eachFile(p.fs, func(name string, data []byte) error {
+			fmt.Fprintf(h, "%s/%s %d\n", p.dir, name, len(data))
+			h.Write(data)
+			return nil
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)[:6]), nil
+}
+
+// unpack writes the files of parts below dir, under the names that the go command wants.
+func unpack(parts []part, dir string) error {
+	for _, p := range parts {
+		if err := os.MkdirAll(filepath.Join(dir, p.dir), 0o755); err != nil {
+			return err
+		}
+		err := eachFile(p.fs, func(name string, data []byte) error {
+			return os.WriteFile(filepath.Join(dir, p.dir, strings.TrimSuffix(name, ".txt")), data, 0o644)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // eachFile calls do for the files directly in src, in the order of their names.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/seed51309289/quiver/peers/perf"
 )
 
 // realGo skips a test that builds programs, unless it was asked for: it takes minutes and needs the network once.
@@ -149,7 +152,7 @@ func TestInstallSaysWhatIsWrong(t *testing.T) {
 		{"a moving version", "example.org/peer@latest", "", []string{"fixed version"}},
 		{"an option", "-toolexec=x@v1.0.0", "", []string{"fixed version"}},
 		{"a path upwards", "example.org/../peer@v1.0.0", "", []string{"fixed version"}},
-		{"unknown embedded peer", "embedded:nothing", "", []string{`no embedded peer "nothing"`, "benchquicgo, benchtls, quicgo"}},
+		{"unknown embedded peer", "embedded:nothing", "", []string{`no embedded peer "nothing"`, "benchquicgo, benchtls, benchxnet, quicgo"}},
 		{"no proxy", somePeer, "echo 'go: example.org/module@v1.2.3: dial tcp: lookup proxy: no such host' >&2; exit 1",
 			[]string{somePeer, "no module proxy can be reached", "no such host", "hint: "}},
 		{"a build that fails", somePeer, "echo first >&2; echo 'main.go:1: undefined: x' >&2; exit 1", []string{somePeer, "go install: main.go:1: undefined: x"}},
@@ -244,16 +247,13 @@ func TestEmbeddedPeersBuildFromTheirSums(t *testing.T) {
 	}
 }
 
-// benchLine is what a bench client prints.
-type benchLine struct {
-	Bytes   uint64
-	Seconds float64
+func TestBenchProgramsDoEveryWork(t *testing.T) {
+	for name, lacks := range map[string]string{"benchtls": "", "benchquicgo": "", "benchxnet": perf.Resumed} {
+		t.Run(name, func(t *testing.T) { testBench(t, name, lacks) })
+	}
 }
 
-func TestBenchTLSMovesTheBytes(t *testing.T)    { testBench(t, "benchtls") }
-func TestBenchQuicGoMovesTheBytes(t *testing.T) { testBench(t, "benchquicgo") }
-
-func testBench(t *testing.T, name string) {
+func testBench(t *testing.T, name, lacks string) {
 	ctx := realGo(t)
 	binary, err := BuildEmbedded(ctx, name, os.Getenv("QUIVER_PEERS_CACHE"), logWriter{t})
 	if err != nil {
@@ -261,6 +261,10 @@ func testBench(t *testing.T, name string) {
 	}
 	dir := makeCerts(t)
 	server := exec.CommandContext(ctx, binary, "server", "-listen", "127.0.0.1:0", "-cert", dir+"/cert.pem", "-key", dir+"/priv.key")
+	stdin, err := server.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	out, err := server.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -268,21 +272,30 @@ func testBench(t *testing.T, name string) {
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { server.Process.Kill(); server.Wait() }()
+	defer func() { stdin.Close(); server.Wait() }()
 	line := make([]byte, 64)
 	n, err := out.Read(line)
 	if err != nil {
 		t.Fatal(err)
 	}
 	addr := strings.TrimSpace(string(line[:n]))
-	for _, streams := range []string{"1", "7"} {
-		text, err := exec.CommandContext(ctx, binary, "client", "-addr", addr, "-bytes", "20000003", "-streams", streams).Output()
-		if err != nil {
-			t.Fatal(err)
+	for _, work := range []string{perf.Down, perf.Up, perf.PingPong, perf.Request, perf.Handshake, perf.Resumed, perf.Idle} {
+		if work == lacks {
+			continue
 		}
-		var got benchLine
-		if err := json.Unmarshal(text, &got); err != nil || got.Bytes != 20000003 || got.Seconds <= 0 {
-			t.Errorf("%s streams: %s, %v", streams, text, err)
+		for _, streams := range []string{"1", "7"} {
+			count := "30"
+			if work == perf.Down || work == perf.Up {
+				count = "20000003"
+			}
+			text, err := exec.CommandContext(ctx, binary, "client", "-addr", addr, "-work", work, "-n", count, "-streams", streams).Output()
+			if err != nil {
+				t.Fatalf("%s: %v", work, err)
+			}
+			var got perf.Result
+			if err := json.Unmarshal(text, &got); err != nil || fmt.Sprint(got.N) != count || got.Seconds <= 0 {
+				t.Errorf("%s, %s streams: %s, %v", work, streams, text, err)
+			}
 		}
 	}
 }

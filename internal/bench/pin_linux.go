@@ -1,18 +1,19 @@
 package bench
 
 import (
-	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// startPinned starts c on one processor: a child has the affinity of the
-// thread that forks it, so that its runtime sees one processor from the start.
-func startPinned(c *exec.Cmd, cpu int) error {
+// startOn starts c on one processor, or anywhere if cpu is negative or there is
+// only one: a child has the affinity of the thread that forks it, so that its
+// runtime sees one processor from the start.
+func startOn(c *exec.Cmd, cpu int) error {
+	if cpu < 0 || runtime.NumCPU() < 2 {
+		return c.Start()
+	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var before, one unix.CPUSet
@@ -25,15 +26,4 @@ func startPinned(c *exec.Cmd, cpu int) error {
 	}
 	defer unix.SchedSetaffinity(0, &before)
 	return c.Start()
-}
-
-// loadAverage returns the machine's load over the last minute, 0 if unknown.
-func loadAverage() float64 {
-	b, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return 0
-	}
-	first, _, _ := strings.Cut(string(b), " ")
-	v, _ := strconv.ParseFloat(first, 64)
-	return v
 }

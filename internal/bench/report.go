@@ -4,58 +4,122 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
+	"text/tabwriter"
 )
 
-// Summary is one stack's result for a number of streams, compared with
-// Quiver's of the same rounds.
-type Summary struct {
-	Stack   string  `json:"stack"`
-	Streams int     `json:"streams"`
-	PerGiB  float64 `json:"cpu_seconds_per_gib"` // median
-	Mbit    float64 `json:"mbit_per_second"`     // median
-	// Ratio is Quiver's CPU time divided by this stack's, round by round.
-	Ratio, RatioMin, RatioMax float64
+// Row compares one figure of Quiver with that of another stack.
+type Row struct {
+	Work    string  `json:"work"`
+	Over    string  `json:"over"`
+	Pinned  bool    `json:"pinned"`
+	Metric  string  `json:"metric"`
+	Against string  `json:"against"` // a stack, "own full", or empty: nothing
+	Ours    float64 `json:"ours"`    // median
+	Theirs  float64 `json:"theirs"`  // median; 0 = none
+	// Ratio is ours divided by theirs, round by round: median, least and most.
+	Ratio  float64 `json:"ratio"`
+	Min    float64 `json:"min"`
+	Max    float64 `json:"max"`
+	Rounds int     `json:"rounds"` // in which both ran
+	Target string  `json:"target,omitempty"`
+	Met    bool    `json:"met"`
 }
 
-// Summarize compares the runs. Quiver's own lines have ratio 1.
-func Summarize(runs []Run) []Summary {
-	type key struct {
-		stack   string
-		streams int
+// Setting is where and how a run takes place.
+type Setting struct {
+	Over   string `json:"over"`
+	Pinned bool   `json:"pinned"`
+}
+
+// group is the runs of one stack under the same conditions.
+type group struct {
+	Setting
+	work, stack string
+}
+
+// Compare makes the table of all runs that succeeded.
+func Compare(runs []Run) []Row {
+	groups := map[group][]Run{}
+	type load struct {
+		Setting
+		work string
 	}
-	var order []key
-	groups := map[key][]Run{}
+	var loads []load
+	stacks := []string{absolute}
 	for _, r := range runs {
-		k := key{r.Stack, r.Streams}
-		if _, seen := groups[k]; !seen {
-			order = append(order, k)
+		if r.Err != "" {
+			continue
 		}
-		groups[k] = append(groups[k], r)
+		g := group{r.Setting, r.Work, r.Stack}
+		groups[g] = append(groups[g], r)
+		if l := (load{r.Setting, r.Work}); !slices.Contains(loads, l) {
+			loads = append(loads, l)
+		}
+		if r.Stack != Quiver && !slices.Contains(stacks, r.Stack) {
+			stacks = append(stacks, r.Stack)
+		}
 	}
-	slices.SortStableFunc(order, func(a, b key) int { return a.streams - b.streams })
-	var out []Summary
-	for _, k := range order {
-		s := Summary{Stack: k.stack, Streams: k.streams}
-		var cost, rate, ratio []float64
-		for _, r := range groups[k] {
-			cost = append(cost, r.PerGiB())
-			rate = append(rate, float64(r.Bytes)*8/r.Seconds/1e6)
-			for _, ours := range groups[key{"quiver", k.streams}] {
-				if ours.Round == r.Round {
-					ratio = append(ratio, ours.PerGiB()/r.PerGiB())
+	var rows []Row
+	for _, l := range loads {
+		ours := groups[group{l.Setting, l.work, Quiver}]
+		for _, stack := range append(stacks, ownHandshake) {
+			theirs := groups[group{l.Setting, l.work, stack}]
+			if stack == ownHandshake && l.work == "resumed" {
+				theirs = groups[group{l.Setting, "handshake", Quiver}]
+			}
+			for _, m := range metricsOf(l.work) {
+				row := Row{Work: l.work, Over: l.Over, Pinned: l.Pinned, Metric: m.name, Against: stack}
+				if row.fill(m, ours, theirs) {
+					rows = append(rows, row)
 				}
 			}
 		}
-		s.PerGiB, s.Mbit = median(cost), median(rate)
-		if len(ratio) > 0 {
-			s.Ratio, s.RatioMin, s.RatioMax = median(ratio), slices.Min(ratio), slices.Max(ratio)
-		}
-		out = append(out, s)
 	}
-	return out
+	return rows
 }
 
+// fill computes the row; false says that there is nothing in it worth a line.
+func (row *Row) fill(m metric, ours, theirs []Run) bool {
+	values := func(runs []Run) (out []float64) {
+		for i := range runs {
+			out = append(out, m.of(&runs[i]))
+		}
+		return out
+	}
+	row.Ours, row.Theirs = median(values(ours)), median(values(theirs))
+	t := targetOf(row)
+	if row.Against == absolute {
+		row.Rounds = len(ours)
+		if t != nil {
+			row.Target, row.Met = t.String(), t.met(row.Ours)
+		}
+		return len(ours) > 0
+	}
+	var ratios []float64
+	for i := range ours {
+		for j := range theirs {
+			if v := m.of(&theirs[j]); ours[i].Round == theirs[j].Round && v != 0 {
+				ratios = append(ratios, m.of(&ours[i])/v)
+			}
+		}
+	}
+	if len(ratios) == 0 {
+		return false
+	}
+	row.Rounds = len(ratios)
+	row.Ratio, row.Min, row.Max = median(ratios), slices.Min(ratios), slices.Max(ratios)
+	if t != nil {
+		row.Target, row.Met = t.String(), t.met(row.Ratio)
+	}
+	return true
+}
+
+// median returns 0 for no values.
 func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
 	v = slices.Sorted(slices.Values(v))
 	if len(v)%2 == 1 {
 		return v[len(v)/2]
@@ -63,14 +127,41 @@ func median(v []float64) float64 {
 	return (v[len(v)/2-1] + v[len(v)/2]) / 2
 }
 
-// Print writes the summaries as a table.
-func Print(w io.Writer, sums []Summary) {
-	fmt.Fprintf(w, "%-8s %8s %12s %9s   %s\n", "stack", "streams", "CPU-s/GiB", "Mbit/s", "quiver's CPU / this one's, median [range]")
-	for _, s := range sums {
-		ratio := ""
-		if s.Stack != "quiver" {
-			ratio = fmt.Sprintf("%.2f [%.2f-%.2f]", s.Ratio, s.RatioMin, s.RatioMax)
+// Print writes the table.
+func Print(w io.Writer, rows []Row) error {
+	var text strings.Builder
+	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "work\tover\tcpus\tfigure\tquiver\tagainst\ttheirs\tratio [min-max]\ttarget\tmet")
+	for _, r := range rows {
+		cpus := "shared"
+		if r.Pinned {
+			cpus = "apart"
 		}
-		fmt.Fprintf(w, "%-8s %8d %12.2f %9.0f   %s\n", s.Stack, s.Streams, s.PerGiB, s.Mbit, ratio)
+		against, theirs, ratio, target, met := "-", "-", "-", "-", "-"
+		if r.Against != absolute {
+			against, theirs = r.Against, number(r.Theirs)
+			ratio = fmt.Sprintf("%.2f [%.2f-%.2f]", r.Ratio, r.Min, r.Max)
+		}
+		if r.Target != "" {
+			target, met = r.Target, "no"
+			if r.Met {
+				met = "yes"
+			}
+		}
+		fmt.Fprintln(t, strings.Join([]string{r.Work, r.Over, cpus, r.Metric, number(r.Ours), against, theirs, ratio, target, met}, "\t"))
 	}
+	t.Flush()
+	_, err := io.WriteString(w, text.String())
+	return err
+}
+
+// number writes three digits, or all before the point.
+func number(v float64) string {
+	switch {
+	case v >= 100 || v <= -100:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 10 || v <= -10:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
 }

@@ -1,72 +1,85 @@
 package bench
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/seed51309289/quiver/interop/certs"
 	"github.com/seed51309289/quiver/peers"
+	"github.com/seed51309289/quiver/peers/perf"
 )
 
-// Stacks that can be compared with, besides Quiver itself.
+// Names of stacks.
+const (
+	Quiver = "quiver"
+	QuicGo = "quic-go"
+	XNet   = "x-net"
+	TLS    = "tcp-tls"
+)
+
+// others are the programs of the stacks that can be compared with.
 var others = map[string]string{
-	"quic-go": "benchquicgo",
-	"tcp-tls": "benchtls",
+	QuicGo: "benchquicgo",
+	XNet:   "benchxnet",
+	TLS:    "benchtls",
 }
+
+// lacks are works that a stack cannot do.
+var lacks = map[string][]string{XNet: {"resumed"}}
 
 // Stacks returns the names that Options.Versus may hold.
-func Stacks() []string { return []string{"quic-go", "tcp-tls"} }
+func Stacks() []string { return []string{QuicGo, TLS, XNet} }
 
-// Options says what to measure. Every field is needed.
+// Places between client and server.
+const (
+	Loopback = "loopback" // of this machine, MTU 64 KiB
+	Veth     = "veth"     // a link between two network namespaces, MTU 1500, no segmentation offloads
+)
+
+// Places returns the names that Options.Over may hold.
+func Places() []string { return []string{Loopback, Veth} }
+
+// Options says what to measure. Every field is needed, but those that say otherwise.
 type Options struct {
-	Self    []string // the program that runs Serve and Fetch: arguments "server" and "client" follow
-	Versus  []string
-	Bytes   uint64
-	Streams []int
-	Rounds  int
-	Pin     bool // server on one processor, client on another
-	Tuning
-	Log io.Writer
+	Self   []string // the program that runs perf.Main with Stack: arguments "server" and "client" follow
+	Versus []string // besides Quiver
+	Works  []Work
+	Over   []string
+	Pin    []bool // true: server on one processor, client on another
+	Rounds int
+	// Tuning is for Quiver alone; the others have settings of their own.
+	Tuning  perf.Options
+	Profile string // directory for CPU profiles of all processes; "" = none
+	Log     io.Writer
 }
 
-// Tuning is what can be chosen of Quiver alone; the others have settings of their own.
-type Tuning struct {
-	// Datagram bounds the size of datagrams, in bytes of UDP payload; 0 = what path MTU discovery finds.
-	Datagram int
-	// Congestion names the congestion controller; "" = the default.
-	Congestion string
-}
-
-// Run is one transfer of one stack. CPU times are of the whole processes, user
-// and system, in seconds.
+// Run is one run of one stack. CPU times are of the whole processes, user and
+// system, in seconds.
 type Run struct {
-	Stack     string  `json:"stack"`
-	Streams   int     `json:"streams"`
-	Round     int     `json:"round"`
-	Bytes     uint64  `json:"bytes"`
-	Seconds   float64 `json:"seconds"`
-	ServerCPU float64 `json:"server_cpu_seconds"`
-	ClientCPU float64 `json:"client_cpu_seconds"`
-	Load      float64 `json:"load"` // of the machine, just before
+	Setting
+	Work      string      `json:"work"`
+	Stack     string      `json:"stack"`
+	Round     int         `json:"round"`
+	N         uint64      `json:"n"` // bytes, operations or connections
+	Seconds   float64     `json:"seconds"`
+	ServerCPU float64     `json:"server_cpu_seconds"`
+	ClientCPU float64     `json:"client_cpu_seconds"`
+	P50       float64     `json:"p50_us,omitempty"`
+	P99       float64     `json:"p99_us,omitempty"`
+	Server    perf.Memory `json:"server"`          // at the end
+	Client    perf.Memory `json:"client"`          // at the end
+	Empty     perf.Memory `json:"server_empty"`    // of idle: before the first connection
+	Idle      perf.Memory `json:"server_idle"`     // of idle: with all connections, garbage gone
+	Kernel    Counters    `json:"kernel"`          // of the server's network namespace, during the run
+	Load      float64     `json:"load"`            // of the machine, just before
+	Err       string      `json:"error,omitempty"` // why it has no figures
 }
-
-// PerGiB returns the CPU-seconds of both sides per GiB.
-func (r *Run) PerGiB() float64 { return r.perGiB(r.ServerCPU + r.ClientCPU) }
-
-func (r *Run) perGiB(cpu float64) float64 { return cpu / float64(r.Bytes) * (1 << 30) }
 
 // side is a stack's two command lines.
 type side struct {
@@ -74,8 +87,10 @@ type side struct {
 	server, client []string
 }
 
-// All runs every stack in every round, in rotated order, and returns the runs.
-func All(ctx context.Context, o Options) ([]Run, error) {
+// Measure runs every work with every stack in every round, in rotated order,
+// and returns the runs. A run that fails is among them and does not stop the
+// others; a place that cannot be had is an error once the others are done.
+func Measure(ctx context.Context, o Options) ([]Run, error) {
 	dir, err := os.MkdirTemp("", "quiver-bench-")
 	if err != nil {
 		return nil, err
@@ -88,31 +103,80 @@ func All(ctx context.Context, o Options) ([]Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	var runs []Run
-	for _, streams := range o.Streams {
-		for round := range o.Rounds {
-			for i := range stacks {
-				s := stacks[(i+round)%len(stacks)]
-				r, err := once(ctx, &o, s, dir, streams)
-				if err != nil {
-					return runs, fmt.Errorf("%s, round %d: %w", s.name, round+1, err)
+	m := &measurement{Options: o, dir: dir, stacks: stacks}
+	for _, over := range o.Over {
+		if err := m.over(ctx, over); err != nil {
+			m.failed = append(m.failed, err.Error())
+		}
+		if ctx.Err() != nil {
+			return m.runs, ctx.Err()
+		}
+	}
+	if len(m.failed) > 0 {
+		return m.runs, fmt.Errorf("not all was measured: %s", strings.Join(m.failed, "; "))
+	}
+	return m.runs, nil
+}
+
+// measurement is what Measure has so far.
+type measurement struct {
+	Options
+	dir    string // certificates
+	stacks []side
+	runs   []Run
+	failed []string
+}
+
+// over runs all that is to run at one place.
+func (m *measurement) over(ctx context.Context, over string) error {
+	p, err := openPlace(over)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	for _, pin := range m.Pin {
+		for round := range m.Rounds {
+			for _, w := range m.Works {
+				for i := range m.stacks {
+					s := m.stacks[(i+round)%len(m.stacks)]
+					if slices.Contains(lacks[s.name], w.Name) {
+						continue
+					}
+					if ctx.Err() != nil {
+						return ctx.Err()
+					}
+					m.once(ctx, p, s, w, Run{Setting: Setting{over, pin}, Work: w.Name, Stack: s.name, Round: round + 1})
 				}
-				r.Round = round + 1
-				fmt.Fprintf(o.Log, "round %d/%d  %-8s %3d stream(s)  %.2f CPU-s/GiB (server %.2f + client %.2f)  %5.0f Mbit/s\n",
-					r.Round, o.Rounds, r.Stack, r.Streams, r.PerGiB(), r.perGiB(r.ServerCPU), r.perGiB(r.ClientCPU), float64(r.Bytes)*8/r.Seconds/1e6)
-				runs = append(runs, *r)
 			}
 		}
 	}
-	return runs, nil
+	return nil
+}
+
+// once does one run and says how it went.
+func (m *measurement) once(ctx context.Context, p place, s side, w Work, r Run) {
+	err := m.run(ctx, p, s, w, &r)
+	head := fmt.Sprintf("%s, %s, round %d/%d, %s", r.Over, r.Work, r.Round, m.Rounds, r.Stack)
+	if err != nil {
+		r.Err = err.Error()
+		m.failed = append(m.failed, head+": "+r.Err)
+		fmt.Fprintf(m.Log, "%s: %s\n", head, r.Err)
+	} else {
+		var figures []string
+		for _, f := range metricsOf(r.Work) {
+			figures = append(figures, number(f.of(&r))+" "+f.name)
+		}
+		fmt.Fprintf(m.Log, "%s: %s\n", head, strings.Join(figures, ", "))
+	}
+	m.runs = append(m.runs, r)
 }
 
 // prepare builds the foreign stacks.
 func prepare(ctx context.Context, o *Options) ([]side, error) {
 	own := func(role string) []string {
-		return append(slices.Clone(o.Self), role, "-datagram", fmt.Sprint(o.Datagram), "-cc", o.Congestion)
+		return append(slices.Clone(o.Self), role, "-datagram", fmt.Sprint(o.Tuning.Datagram), "-cc", o.Tuning.Congestion)
 	}
-	stacks := []side{{"quiver", own("server"), own("client")}}
+	stacks := []side{{Quiver, own("server"), own("client")}}
 	for _, name := range o.Versus {
 		program, ok := others[name]
 		if !ok {
@@ -125,68 +189,4 @@ func prepare(ctx context.Context, o *Options) ([]side, error) {
 		stacks = append(stacks, side{name, []string{bin, "server"}, []string{bin, "client"}})
 	}
 	return stacks, nil
-}
-
-// limit bounds one transfer.
-const limit = 5 * time.Minute
-
-// once moves the bytes from a fresh server to a fresh client.
-func once(ctx context.Context, o *Options, s side, dir string, streams int) (*Run, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	r := &Run{Stack: s.name, Streams: streams, Bytes: o.Bytes, Load: loadAverage()}
-	server := exec.CommandContext(ctx, s.server[0], append(s.server[1:], "-listen", "127.0.0.1:0",
-		"-cert", filepath.Join(dir, "cert.pem"), "-key", filepath.Join(dir, "priv.key"))...)
-	stdout, err := server.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	var serverErr, clientErr, result bytes.Buffer
-	server.Stderr = &serverErr
-	if err := start(server, o.Pin, 0); err != nil {
-		return nil, err
-	}
-	stopped := false
-	stop := func() {
-		if !stopped {
-			stopped = true
-			server.Process.Signal(syscall.SIGTERM)
-			server.Wait() // it was told to go; how it went does not matter
-		}
-	}
-	defer stop()
-	addr, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		return nil, fmt.Errorf("server: %w: %s", err, &serverErr)
-	}
-	client := exec.CommandContext(ctx, s.client[0], append(s.client[1:], "-addr", strings.TrimSpace(addr),
-		"-bytes", fmt.Sprint(o.Bytes), "-streams", fmt.Sprint(streams))...)
-	client.Stdout, client.Stderr = &result, &clientErr
-	if err := start(client, o.Pin, 1); err != nil {
-		return nil, err
-	}
-	if err := client.Wait(); err != nil {
-		return nil, fmt.Errorf("client: %w: %s", err, &clientErr)
-	}
-	stop()
-	var t transfer
-	if err := json.Unmarshal(result.Bytes(), &t); err != nil {
-		return nil, fmt.Errorf("client: %w", err)
-	}
-	r.Seconds = t.Seconds
-	r.ServerCPU, r.ClientCPU = cpu(server), cpu(client)
-	return r, nil
-}
-
-func cpu(c *exec.Cmd) float64 {
-	return (c.ProcessState.UserTime() + c.ProcessState.SystemTime()).Seconds()
-}
-
-// start begins a process, bound to one processor if pin is set and there are
-// enough of them.
-func start(c *exec.Cmd, pin bool, cpu int) error {
-	if !pin || runtime.NumCPU() < 2 {
-		return c.Start()
-	}
-	return startPinned(c, cpu)
 }

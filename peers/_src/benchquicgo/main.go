@@ -1,56 +1,37 @@
-// Command benchquicgo moves bytes over the quic-go library by the perf protocol (draft-banks-quic-performance): on each bidirectional
-// stream the client sends the wanted length as 8 bytes, most significant first, and the server answers with as many.
-//
-//	benchquicgo server -listen ADDR -cert FILE -key FILE    prints the address it listens on
-//	benchquicgo client -addr ADDR -bytes N -streams N       prints {"bytes": N, "seconds": S}; N bytes in all
+// Command benchquicgo puts the load of package perf on the quic-go library.
 package main
 
 import (
 	"context"
 	"crypto/tls"
-	"encoding/binary"
-	"encoding/json"
-	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"time"
 
 	"github.com/quic-go/quic-go"
-)
-
-const (
-	alpn         = "perf"
-	unit         = 64 << 10 // bytes of an application read or write
-	socketBuffer = 7 << 20
+	"quiver.invalid/peers/benchquicgo/perf"
 )
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	if err := perf.Main(context.Background(), stack{}, os.Args[1:], os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "benchquicgo: error:", err)
 		os.Exit(1)
 	}
 }
 
-func run(args []string) error {
-	if len(args) > 0 && args[0] == "server" {
-		return serve(args[1:])
-	}
-	if len(args) > 0 && args[0] == "client" {
-		return fetch(args[1:])
-	}
-	return errors.New("want server or client")
-}
+type stack struct{}
+
+func (stack) Streams() bool { return true }
 
 func config() *quic.Config {
 	return &quic.Config{
-		InitialStreamReceiveWindow:     6 << 20,
-		MaxStreamReceiveWindow:         6 << 20,
-		InitialConnectionReceiveWindow: 15 << 20,
-		MaxConnectionReceiveWindow:     15 << 20,
-		MaxIncomingStreams:             1000,
+		InitialStreamReceiveWindow:     perf.StreamWindow,
+		MaxStreamReceiveWindow:         perf.StreamWindow,
+		InitialConnectionReceiveWindow: perf.ConnWindow,
+		MaxConnectionReceiveWindow:     perf.ConnWindow,
+		MaxIncomingStreams:             perf.MaxStreams,
+		MaxIdleTimeout:                 perf.IdleTimeout * time.Second,
 	}
 }
 
@@ -64,130 +45,95 @@ func transport(addr string) (*quic.Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	socket.SetReadBuffer(socketBuffer)
-	socket.SetWriteBuffer(socketBuffer)
+	socket.SetReadBuffer(perf.SocketBuffer)
+	socket.SetWriteBuffer(perf.SocketBuffer)
 	return &quic.Transport{Conn: socket}, nil
 }
 
-func serve(args []string) error {
-	flags := flag.NewFlagSet("server", flag.ContinueOnError)
-	listen := flags.String("listen", "127.0.0.1:0", "address to listen on")
-	certFile := flags.String("cert", "cert.pem", "certificate chain")
-	keyFile := flags.String("key", "priv.key", "its key")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	cert, err := tls.LoadX509KeyPair(*certFile, *keyFile)
+func (stack) Listen(addr string, conf *tls.Config, _ perf.Options) (perf.Listener, error) {
+	tr, err := transport(addr)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	tr, err := transport(*listen)
+	l, err := tr.Listen(conf, config())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	listener, err := tr.Listen(&tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{alpn}}, config())
-	if err != nil {
-		return err
-	}
-	fmt.Println(listener.Addr())
-	for {
-		conn, err := listener.Accept(context.Background())
-		if err != nil {
-			return err
-		}
-		go func() {
-			for {
-				stream, err := conn.AcceptStream(context.Background())
-				if err != nil {
-					return
-				}
-				go answer(stream)
-			}
-		}()
-	}
+	return listener{l}, nil
 }
 
-func answer(stream *quic.Stream) {
-	var length [8]byte
-	if _, err := io.ReadFull(stream, length[:]); err != nil {
-		stream.CancelWrite(1)
-		return
-	}
-	io.Copy(io.Discard, stream) // what the client sends beyond that
-	buf := make([]byte, unit)
-	for left := binary.BigEndian.Uint64(length[:]); left > 0; {
-		n := min(left, unit)
-		if _, err := stream.Write(buf[:n]); err != nil {
-			return
-		}
-		left -= n
-	}
-	stream.Close()
-}
-
-func fetch(args []string) error {
-	flags := flag.NewFlagSet("client", flag.ContinueOnError)
-	addr := flags.String("addr", "", "address of the server")
-	total := flags.Uint64("bytes", 1<<30, "bytes to fetch, on all streams together")
-	streams := flags.Int("streams", 1, "streams at the same time")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	if *streams < 1 || *streams > 1000 {
-		return fmt.Errorf("%d streams, want 1 to 1000", *streams)
-	}
-	to, err := net.ResolveUDPAddr("udp", *addr)
+func (stack) Dialer(addr string, conf *tls.Config, _ perf.Options) (perf.Dialer, error) {
+	to, err := net.ResolveUDPAddr("udp", addr)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	tr, err := transport(":0")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	conn, err := tr.Dial(context.Background(), to, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{alpn}}, config())
-	if err != nil {
-		return err
-	}
-	began := time.Now()
-	results := make(chan error, *streams)
-	for i := range *streams {
-		share := *total / uint64(*streams)
-		if i == 0 {
-			share += *total % uint64(*streams)
-		}
-		go func() { results <- fetchStream(conn, share) }()
-	}
-	for range *streams {
-		err = errors.Join(err, <-results)
-	}
-	if err != nil {
-		return err
-	}
-	took := time.Since(began)
-	if err := conn.CloseWithError(0, ""); err != nil {
-		return err
-	}
-	return json.NewEncoder(os.Stdout).Encode(map[string]any{"bytes": *total, "seconds": took.Seconds()})
+	return &dialer{tr, to, conf}, nil
 }
 
-func fetchStream(conn *quic.Conn, want uint64) error {
-	stream, err := conn.OpenStreamSync(context.Background())
+type listener struct{ l *quic.Listener }
+
+func (l listener) Addr() string { return l.l.Addr().String() }
+
+func (l listener) Accept(ctx context.Context) (perf.Conn, error) {
+	c, err := l.l.Accept(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := stream.Write(binary.BigEndian.AppendUint64(nil, want)); err != nil {
-		return err
+	return conn{c}, nil
+}
+
+type dialer struct {
+	tr   *quic.Transport
+	to   net.Addr
+	conf *tls.Config
+}
+
+func (d *dialer) Dial(ctx context.Context) (perf.Conn, error) {
+	c, err := d.tr.Dial(ctx, d.to, d.conf, config())
+	if err != nil {
+		return nil, err
 	}
-	stream.Close()
-	buf, got := make([]byte, unit), uint64(0)
-	for {
-		n, err := stream.Read(buf)
-		got += uint64(n)
-		if err == io.EOF && got == want {
-			return nil
+	return conn{c}, nil
+}
+
+type conn struct{ c *quic.Conn }
+
+func (c conn) Open(ctx context.Context) (perf.Stream, error) {
+	s, err := c.c.OpenStreamSync(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return stream{s}, nil
+}
+
+func (c conn) Accept(ctx context.Context) (perf.Stream, error) {
+	s, err := c.c.AcceptStream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return stream{s}, nil
+}
+
+func (c conn) Resumed() bool { return c.c.ConnectionState().TLS.DidResume }
+
+func (c conn) Close() error { return c.c.CloseWithError(0, "") }
+
+type stream struct{ *quic.Stream }
+
+func (s stream) WriteFinal(p []byte) error {
+	if len(p) > 0 {
+		if _, err := s.Write(p); err != nil {
+			return err
 		}
-		if err != nil {
-			return fmt.Errorf("stream %d: %d of %d bytes: %w", stream.StreamID(), got, want, err)
-		}
 	}
+	return s.Close()
+}
+
+func (s stream) Abort() {
+	s.CancelWrite(1)
+	s.CancelRead(1)
 }

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package perf
+
+func residentBytes() uint64 { return 0 }
