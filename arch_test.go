@@ -33,10 +33,11 @@ var layers = map[string][]string{
 	"internal/quictest":            {"hook", "internal/wire", "internal/crypt", "internal/recovery", "internal/qlog", "internal/core", "netsim"},
 
 	// Floor 3.
+	"http3":            {"quic", "internal/wire"},
 	"interop/certs":    {},
 	"interop/backend":  {"netsim", "interop/certs"},
 	"interop/check":    {"internal/wire", "internal/crypt", "internal/dissect"},
-	"interop/endpoint": {"quic"},
+	"interop/endpoint": {"quic", "http3"},
 	"interop":          {"netsim", "interop/backend", "interop/certs", "interop/check"},
 	"internal/bench":   {"quic", "interop/certs", "peers", "peers/perf"},
 	"peers":            {"peers/perf"},
@@ -65,9 +66,7 @@ type never struct {
 }
 
 var nevers = append(pureNevers(), []never{
-	{pkg: "http3", imports: modulePath + "/internal/core", why: "HTTP/3 uses the public API of quic, as any program does"},
-	{pkg: "plugin", imports: modulePath + "/internal/core", why: "a plugin host implements hooks and knows no more"},
-	{pkg: "sockets", imports: modulePath + "/internal/core", why: "sockets uses the public API of quic, as any program does"},
+	{pkg: "*", imports: modulePath + "/internal/core", why: "HTTP/3, plugins and sockets use the public API of quic, as any program does", except: []string{"quic", "internal/quictest"}},
 	{pkg: "interop", imports: modulePath + "/internal/core", why: "the runner judges Quiver as a stranger, from its packets"},
 	{pkg: "interop/check", imports: modulePath + "/internal/core", why: "a judge does not share the code of the judged"},
 	{pkg: "internal/dissect", imports: modulePath + "/internal/core", why: "a second reader must not share the first one's mistakes"},
@@ -77,6 +76,7 @@ var nevers = append(pureNevers(), []never{
 	{pkg: "quic", imports: "net/http", why: "HTTP lives above the transport"},
 	{pkg: "*", imports: "github.com/tetratelabs/wazero/...", why: "only plugin hosts WebAssembly", except: []string{"plugin"}},
 	{pkg: "*", imports: "github.com/spf13/cobra/...", why: "flags end in the command", except: []string{"cmd/quiver"}},
+	{pkg: "*", imports: "github.com/quic-go/...", why: "field compression is HTTP/3's", except: []string{"http3"}},
 	{pkg: "*", imports: "github.com/chromedp/...", why: "a browser is for tests only"},
 	{pkg: "*", imports: "github.com/rogpeppe/go-internal/...", why: "testscript is for tests only"},
 	{pkg: "*", imports: "testing", why: "a test kit is a package of its own", except: []string{"internal/quictest", "internal/dissect/dissecttest", "internal/need"}},
