@@ -20,6 +20,7 @@ import (
 type clientOptions struct {
 	transportOptions
 	out, ca, pin    string
+	http            string // "", "3" or "0.9"
 	parallel        int
 	insecure, stats bool
 }
@@ -29,9 +30,9 @@ func newClient() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "client URL...",
 		Short: "Fetch files over QUIC",
-		Long: `Fetch files over QUIC, those of one host over one connection. The protocol is HTTP/0.9
-(hq-interop): it has no sizes, so progress is bytes and rate, without a percentage. HTTP/3
-is not there yet.
+		Long: `Fetch files over QUIC, those of one host over one connection, by HTTP/3 or, where the server
+has no more, by HTTP/0.9 (hq-interop); --http chooses one. HTTP/0.9 has no sizes, so progress
+is bytes and rate, without a percentage.
 
 Files go to --output under the path that they have in the URL. A file gets its name when it
 is whole, and then replaces an older one; a download that fails leaves the older one alone.
@@ -57,6 +58,7 @@ Exit status: 0 all files are there, 1 some are not, 2 wrong usage.`,
 	f.SortFlags = false
 	f.StringVarP(&o.out, "output", "o", ".", "`DIR` for the files; - is stdout")
 	f.IntVar(&o.parallel, "parallel", 0, "`N` files at once (default as many as the server allows)")
+	f.StringVar(&o.http, "http", "", "speak HTTP of `VERSION` 3 or 0.9 (default whichever the server prefers)")
 	f.BoolVar(&o.insecure, "insecure", false, "do not check the server's certificate: anybody could be answering")
 	f.StringVar(&o.ca, "ca", "", "trust the certificate authorities in PEM `FILE` instead of the system's")
 	f.StringVar(&o.pin, "pin", "", "trust the one certificate with this `SHA256`, whatever names it has")
@@ -106,7 +108,17 @@ func runClient(cmd *cobra.Command, o *clientOptions, urls []string) error {
 
 // tls returns how to trust the server. Every error is the user's.
 func (o *clientOptions) tls() (*tls.Config, error) {
-	cfg := &tls.Config{NextProtos: []string{endpoint.ALPN}, MinVersion: tls.VersionTLS13, InsecureSkipVerify: o.insecure}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: o.insecure}
+	switch o.http {
+	case "":
+		cfg.NextProtos = []string{endpoint.H3, endpoint.ALPN}
+	case "3":
+		cfg.NextProtos = []string{endpoint.H3}
+	case "0.9":
+		cfg.NextProtos = []string{endpoint.ALPN}
+	default:
+		return nil, fmt.Errorf("--http %q, want 3 or 0.9", o.http)
+	}
 	if o.pin != "" {
 		return cfg, endpoint.TrustPin(cfg, o.pin)
 	}
@@ -152,7 +164,7 @@ func clientHint(err error) string {
 	case errors.As(err, &closed) && closed.Code == alertBadCertificate && !closed.Remote:
 		return "trust its authority with --ca FILE, this one certificate with --pin SHA256 (quiver server prints it), or anybody with --insecure"
 	case errors.As(err, &closed) && closed.Code == alertNoProtocol:
-		return "the server does not speak " + endpoint.ALPN + ", the only protocol that this client has yet"
+		return "the server speaks neither HTTP/3 (h3) nor HTTP/0.9 (hq-interop), or not the one that --http asks for"
 	case errors.As(err, &version):
 		return "the server speaks other versions of QUIC than 1"
 	case errors.As(err, &silent) && errors.As(err, &dial):

@@ -6,7 +6,6 @@ import (
 
 	"github.com/seed51309289/quiver/internal/bench"
 	"github.com/seed51309289/quiver/interop"
-	"github.com/seed51309289/quiver/interop/endpoint"
 	"github.com/spf13/cobra"
 )
 
@@ -19,7 +18,8 @@ func completeFlags(root *cobra.Command) {
 		completeDirs(find(root, name), "qlog")
 	}
 	server := find(root, "server")
-	completeWords(server, "alpn", endpoint.ALPN)
+	completeWords(find(root, "client"), "http", "3", "0.9")
+	completeWords(server, "alpn", alpns...)
 	completeDirs(server, "www")
 	completeDirs(find(root, "client"), "output")
 	completeDirs(find(root, "sim"), "pcap")

@@ -23,6 +23,7 @@ const (
 // A download is one file on its way.
 type download struct {
 	path  string
+	size  int64 // -1 = unknown
 	start time.Time
 	bytes atomic.Int64
 }
@@ -67,9 +68,9 @@ func (d *downloads) connected(c *quic.Conn) {
 	d.conns = append(d.conns, c)
 }
 
-func (d *downloads) started(u *url.URL) io.Writer {
+func (d *downloads) started(u *url.URL, size int64) io.Writer {
 	now := time.Now()
-	f := &download{path: u.Path, start: now}
+	f := &download{path: u.Path, size: size, start: now}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.first.IsZero() {
@@ -180,17 +181,29 @@ func (d *downloads) draw(now time.Time) {
 	io.WriteString(d.w, b.String())
 }
 
-// barLine is one line of at most width-1 characters. The size of the file is unknown: the bar shows only that
-// something happens.
+// barLine is one line of at most width-1 characters.
 func barLine(f *download, now time.Time, frame, width int) string {
 	n := f.bytes.Load()
-	tail := fmt.Sprintf("  [%s]  %8s  %s", bouncing(frame), sizeText(n), rateText(n, now.Sub(f.start)))
+	tail := fmt.Sprintf("  [%s]  %8s  %s", bar(n, f.size, frame), sizeText(n), rateText(n, now.Sub(f.start)))
+	if f.size > 0 {
+		tail = fmt.Sprintf("  [%s]  %3d%%  %8s  %s", bar(n, f.size, frame), 100*n/f.size, sizeText(n), rateText(n, now.Sub(f.start)))
+	}
 	name := []rune(f.path)
 	if room := max(width-1-len(tail), 8); len(name) > room {
 		name = append([]rune("…"), name[len(name)-room+1:]...)
 	}
 	line := []rune(string(name) + tail)
 	return string(line[:min(len(line), max(width-1, 1))])
+}
+
+// bar is how much of a file is there, or where its size is unknown, that
+// something happens.
+func bar(n, size int64, frame int) string {
+	if size <= 0 {
+		return bouncing(frame)
+	}
+	full := int(min(n, size) * barWidth / size)
+	return strings.Repeat("=", full) + strings.Repeat(" ", barWidth-full)
 }
 
 // bouncing is a block that goes to and fro.

@@ -9,12 +9,16 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/seed51309289/quiver/interop/endpoint"
 	"github.com/spf13/cobra"
 )
+
+// alpns are the application protocols that we serve.
+var alpns = []string{endpoint.H3, endpoint.ALPN}
 
 // serverOptions are the flags of server as given.
 type serverOptions struct {
@@ -29,8 +33,9 @@ func newServer() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "server",
 		Short: "Serve the files of a directory over QUIC",
-		Long: `Serve the files of a directory over QUIC until interrupted. The protocol is HTTP/0.9
-(hq-interop): a stream for each file, "GET /path", and the bytes. HTTP/3 is not there yet.
+		Long: `Serve the files of a directory over QUIC until interrupted: over HTTP/3 (h3), and to
+clients that ask for it over HTTP/0.9 (hq-interop): a stream for each file, "GET /path", and
+the bytes. Whole files only: no ranges, no listings of directories.
 
 Without --cert and --key the server makes a certificate for this run and prints its SHA-256
 and a client command line that trusts it, ready to paste. With them, the SHA-256 of your own
@@ -50,7 +55,7 @@ through links either. All that the server says goes to stderr.`,
 	f.StringVar(&o.www, "www", ".", "`DIR` with the files to serve")
 	f.StringVar(&o.cert, "cert", "", "certificate chain, PEM `FILE` (default one made for this run)")
 	f.StringVar(&o.key, "key", "", "private key of --cert, PEM `FILE`")
-	f.StringSliceVar(&o.alpn, "alpn", []string{endpoint.ALPN}, "application `PROTOCOLS`; only hq-interop is there yet")
+	f.StringSliceVar(&o.alpn, "alpn", alpns, "application `PROTOCOLS` to offer, the preferred first")
 	f.BoolVar(&o.retry, "retry", false, "make every client prove its address first (Retry)")
 	o.addFlags(cmd)
 	return cmd
@@ -95,11 +100,11 @@ func (o *serverOptions) check() error {
 		return errors.New("--cert and --key belong together, got one of them")
 	}
 	if len(o.alpn) == 0 {
-		return fmt.Errorf("--alpn is empty, want %s", endpoint.ALPN)
+		return fmt.Errorf("--alpn is empty, want %s", strings.Join(alpns, " or "))
 	}
 	for _, p := range o.alpn {
-		if p != endpoint.ALPN {
-			return fmt.Errorf("--alpn %q is not there yet, want %s", p, endpoint.ALPN)
+		if !slices.Contains(alpns, p) {
+			return fmt.Errorf("--alpn %q is no protocol that we serve, want %s", p, strings.Join(alpns, " or "))
 		}
 	}
 	info, err := os.Stat(o.www)

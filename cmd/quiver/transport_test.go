@@ -99,7 +99,7 @@ func TestClientFetchesWhatServerServes(t *testing.T) {
 	for _, want := range []string{
 		`(?m)^/a\.bin  684KiB in [0-9.]+.?s, [0-9.]+[GMk]bit/s$`,
 		`(?m)^2 files, 1\.34MiB in [0-9.]+.?s, [0-9.]+[GMk]bit/s, RTT [0-9.]+.?s \(least [0-9.]+.?s\)$`,
-		`(?m)^127\.0\.0\.1:[0-9]+: QUIC v1, hq-interop, TLS_[A-Z0-9_]+, .*; newreno window `,
+		`(?m)^127\.0\.0\.1:[0-9]+: QUIC v1, h3, TLS_[A-Z0-9_]+, .*; newreno window `,
 	} {
 		if !regexp.MustCompile(want).MatchString(said) {
 			t.Errorf("client says %s, want a line like %s", said, want)
@@ -150,7 +150,7 @@ func TestClientNamesWhatIsWrongAndTheWayOut(t *testing.T) {
 		{"another certificate", []string{"--pin", strings.Repeat("0a:", 31) + "0A", base + "x"}, ", pinned is 0a0a0a0a"},
 		{"missing file", []string{"--insecure", base + "x"}, "x: the server has no such file"},
 		{"directory", []string{"--insecure", base}, "the path does not name a file below the download directory"},
-		{"another protocol", []string{"--insecure", strangeServer(t) + "x"}, "hint: the server does not speak hq-interop"},
+		{"another protocol", []string{"--insecure", strangeServer(t) + "x"}, "hint: the server speaks neither HTTP/3"},
 	} {
 		code, _, said := quiver(t, append([]string{"client", "-o", t.TempDir()}, tt.args...)...)
 		if code != exitFailed || !strings.Contains(said, tt.want) {

@@ -20,6 +20,7 @@ type testCase struct {
 	ciphers       []uint16 // the only ones to offer or take; nil = all
 	retry         bool     // server: prove every client's address
 	connPerURL    bool     // client: a fresh connection for each file
+	http3         bool     // client: HTTP/3 instead of HTTP/0.9
 	updateKeys    bool     // client: update keys early
 	justNegotiate bool     // client: done when the version was refused
 }
@@ -37,6 +38,7 @@ var cases = map[string]map[string]testCase{
 		"transfer":           {conf: quic.Config{Limits: narrow, MaxIdleTimeout: 60 * time.Second}},
 		"chacha20":           {ciphers: []uint16{tls.TLS_CHACHA20_POLY1305_SHA256}},
 		"retry":              {},
+		"http3":              {http3: true},
 		"multiconnect":       {conf: patient, connPerURL: true},
 		"keyupdate":          {updateKeys: true},
 		"ecn":                {},
@@ -47,6 +49,7 @@ var cases = map[string]map[string]testCase{
 		"transfer":           {conf: patient},
 		"chacha20":           {ciphers: []uint16{tls.TLS_CHACHA20_POLY1305_SHA256}},
 		"retry":              {retry: true},
+		"http3":              {},
 		"multiconnect":       {conf: patient},
 		"ecn":                {},
 		"versionnegotiation": {},

@@ -16,7 +16,8 @@ import (
 	"github.com/seed51309289/quiver/quic"
 )
 
-// Client fetches files and stores them in a directory. The functions, where
+// Client fetches files and stores them in a directory, over HTTP/3 or HTTP/0.9,
+// whichever of the NextProtos of TLS the server chooses. The functions, where
 // set, are called from several goroutines at once.
 type Client struct {
 	TLS       *tls.Config
@@ -26,9 +27,10 @@ type Client struct {
 	Parallel  int       // files at once; 0 = as many as the server allows
 	PerURL    bool      // a fresh connection for every file
 	Log       *slog.Logger
-	// Started, if set, is told of every file before its first byte; what it
-	// returns sees the bytes as they come. For progress bars.
-	Started func(u *url.URL) io.Writer
+	// Started, if set, is told of every file before its first byte, with its
+	// size, -1 if that is unknown; what it returns sees the bytes as they come.
+	// For progress bars.
+	Started func(u *url.URL, size int64) io.Writer
 	// Finished, if set, is told of the end of every file that Started was told of.
 	Finished func(u *url.URL, err error)
 	// OnConn, if set, is told of every connection once it is established.
@@ -102,7 +104,7 @@ func (c *Client) fetchFrom(ctx context.Context, urls []*url.URL) error {
 		c.OnConn(conn)
 	}
 	err = c.fetchAll(ctx, conn, urls)
-	conn.CloseWithError(0, "")
+	conn.CloseWithError(doneCode(conn), "")
 	return err
 }
 
@@ -139,19 +141,23 @@ func (c *Client) fetchAll(ctx context.Context, conn *quic.Conn, urls []*url.URL)
 	case parallel <= 0:
 		parallel = len(urls)
 	}
+	f, err := newFetcher(conn)
+	if err != nil {
+		return err
+	}
 	slots := make(chan struct{}, parallel)
 	errs := make([]error, len(urls))
 	var fetching sync.WaitGroup
 	for i, u := range urls {
 		slots <- struct{}{}
-		stream, err := conn.OpenStreamSync(ctx)
+		ask, err := f.open(ctx)
 		if err != nil {
 			errs[i] = fmt.Errorf("%v: %w", u, err)
 			break
 		}
 		fetching.Go(func() {
 			defer func() { <-slots }()
-			if err := c.fetchOne(stream, u); err != nil {
+			if err := c.fetchOne(ask, u); err != nil {
 				errs[i] = fmt.Errorf("%v: %w", u, err)
 			}
 		})
@@ -160,27 +166,29 @@ func (c *Client) fetchAll(ctx context.Context, conn *quic.Conn, urls []*url.URL)
 	return errors.Join(errs...)
 }
 
-func (c *Client) fetchOne(stream *quic.Stream, u *url.URL) (err error) {
-	if _, err := stream.WriteFinal([]byte("GET " + u.Path + "\r\n")); err != nil {
+func (c *Client) fetchOne(ask func(u *url.URL) (io.ReadCloser, int64, error), u *url.URL) (err error) {
+	body, size, err := ask(u)
+	if err != nil {
 		return err
 	}
+	defer body.Close()
 	var watch io.Writer = io.Discard
 	if c.Started != nil {
-		watch = c.Started(u)
+		watch = c.Started(u, size)
 	}
 	if c.Finished != nil {
 		defer func() { c.Finished(u, err) }()
 	}
 	if c.To != nil {
-		_, err = io.Copy(io.MultiWriter(c.To, watch), stream)
+		_, err = io.Copy(io.MultiWriter(c.To, watch), body)
 		return notFound(err)
 	}
-	return c.store(stream, filepath.Join(c.Downloads, filepath.FromSlash(u.Path)), watch)
+	return c.store(body, filepath.Join(c.Downloads, filepath.FromSlash(u.Path)), watch)
 }
 
 // store writes a file that gets its name once it is whole, so that a download
 // that fails destroys nothing.
-func (c *Client) store(stream *quic.Stream, path string, watch io.Writer) error {
+func (c *Client) store(body io.Reader, path string, watch io.Writer) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return err
 	}
@@ -189,7 +197,7 @@ func (c *Client) store(stream *quic.Stream, path string, watch io.Writer) error 
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(io.MultiWriter(file, watch), stream)
+	_, err = io.Copy(io.MultiWriter(file, watch), body)
 	if err := errors.Join(notFound(err), file.Close()); err != nil {
 		os.Remove(part)
 		return err

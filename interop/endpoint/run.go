@@ -79,7 +79,7 @@ func runServer(ctx context.Context, e *Env, tc *testCase, keylog io.Writer, log 
 		return err
 	}
 	s := Server{
-		TLS:  &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{ALPN}, KeyLogWriter: keylog, MinVersion: tls.VersionTLS13},
+		TLS:  &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{ALPN, H3}, KeyLogWriter: keylog, MinVersion: tls.VersionTLS13},
 		Conf: &tc.conf, WWW: e.WWW, Retry: tc.retry, Log: log,
 	}
 	log.Info("listening", "addr", sock.LocalAddr())
@@ -90,6 +90,9 @@ func runClient(ctx context.Context, e *Env, tc *testCase, keylog io.Writer, log 
 	cfg, err := clientTLS(e)
 	if err != nil {
 		return err
+	}
+	if tc.http3 {
+		cfg.NextProtos = []string{H3}
 	}
 	cfg.KeyLogWriter = keylog
 	c := Client{TLS: cfg, Conf: &tc.conf, Downloads: e.Downloads, PerURL: tc.connPerURL, Log: log}

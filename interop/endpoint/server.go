@@ -27,7 +27,8 @@ const (
 	codeBadRequest = 0x400
 )
 
-// Server serves the files of a directory.
+// Server serves the files of a directory, over HTTP/3 or HTTP/0.9, whichever of
+// the NextProtos of TLS a client chooses.
 type Server struct {
 	TLS   *tls.Config
 	Conf  *quic.Config
@@ -54,6 +55,7 @@ func (s *Server) Serve(ctx context.Context, sock net.PacketConn) error {
 		sock.Close()
 		return err
 	}
+	files := s.filesOver3(root)
 	var serving sync.WaitGroup
 	for {
 		c, err := l.Accept(ctx)
@@ -65,19 +67,27 @@ func (s *Server) Serve(ctx context.Context, sock net.PacketConn) error {
 		if err != nil {
 			return err
 		}
-		serving.Go(func() { s.serveConn(ctx, c, root) })
+		serving.Go(func() {
+			s.Log.Info("connected", "client", c.RemoteAddr())
+			var why error
+			if c.ConnectionState().TLS.NegotiatedProtocol == H3 {
+				why = files.ServeConn(c)
+			} else {
+				why = s.serveConn(ctx, c, root)
+			}
+			s.Log.Info("disconnected", "client", c.RemoteAddr(), "reason", why)
+		})
 	}
 }
 
-func (s *Server) serveConn(ctx context.Context, c *quic.Conn, root *os.Root) {
-	s.Log.Info("connected", "client", c.RemoteAddr())
+// serveConn serves HTTP/0.9 until the connection ends, and returns why it did.
+func (s *Server) serveConn(ctx context.Context, c *quic.Conn, root *os.Root) error {
 	var streams sync.WaitGroup
 	for {
 		stream, err := c.AcceptStream(ctx)
 		if err != nil {
 			streams.Wait()
-			s.Log.Info("disconnected", "client", c.RemoteAddr(), "reason", err)
-			return
+			return err
 		}
 		streams.Go(func() {
 			path, n, err := serveStream(stream, root)
