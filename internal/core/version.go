@@ -86,6 +86,11 @@ func (c *Conn) restart(now hook.Instant, v wire.Version) error {
 	c.rejectEarly(now) // RFC 9369 §5: a session belongs to one version
 	c.vers = versionState{original: v, refused: c.version}
 	c.version, c.heardOther = v, true
+	// RFC 9368 §2.4: it is another connection, if not for the application.
+	if err := c.random(c.odcid.b[:initialIDLen]); err != nil {
+		return err
+	}
+	c.ids.remote[0].id = c.odcid
 	c.installInitialKeys(c.odcid.Bytes())
 	c.det.OnRetry(c)
 	s := &c.spaces[recovery.Initial]

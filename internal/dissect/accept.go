@@ -17,7 +17,9 @@ func (d *dissector) accept(w *waiting, r ref, h *wire.Header, o *opened) {
 	e := &c.ends[from]
 	e.largest[level] = max(e.largest[level], p.Number)
 	if h.Type != wire.Packet1RTT {
-		if from == server {
+		// RFC 9369 §4.1: a server that has moved on may have sent Initials in the
+		// client's version before, which the network may have held up.
+		if from == server && h.Version != c.original {
 			c.Version = h.Version
 		}
 		e.idLen = len(h.SCID)

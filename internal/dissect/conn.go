@@ -40,7 +40,7 @@ func levelOf(t wire.PacketType) int {
 // random connection ID (after Version Negotiation, say) makes a new one.
 type Conn struct {
 	Index        int            // in Trace.Conns
-	Version      wire.Version   // of the newest long header of the server, or of the client's first
+	Version      wire.Version   // negotiated: what the server went on in, or that of the client's first packet
 	Client       netip.AddrPort // where the first Initial came from
 	Server       netip.AddrPort // and where it went
 	OriginalDCID []byte         // destination of the client's first Initial
@@ -53,6 +53,7 @@ type Conn struct {
 	Messages            []Message
 	HasSecrets          bool // the key log knows this connection
 
+	original   wire.Version // of the client's first packet
 	secrets    *secrets
 	idCount    int
 	initialIDs [][]byte // connection IDs of which Initial keys are derived, oldest first
@@ -89,7 +90,7 @@ type ref struct {
 }
 
 func newConn(index int, v wire.Version, dcid []byte, src, dst netip.AddrPort) *Conn {
-	c := &Conn{Index: index, Version: v, Client: src, Server: dst, OriginalDCID: bytes.Clone(dcid)}
+	c := &Conn{Index: index, Version: v, original: v, Client: src, Server: dst, OriginalDCID: bytes.Clone(dcid)}
 	for i := range c.ends {
 		c.ends[i].idLen = -1
 		for l := range c.ends[i].largest {

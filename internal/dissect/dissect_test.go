@@ -119,6 +119,28 @@ func TestCompatibleVersionNegotiationIsFollowed(t *testing.T) {
 	k.wantOpen()
 }
 
+func TestLatePacketOfTheOldVersionChangesNothing(t *testing.T) {
+	k := newTalk(t, kit.DefaultConfig())
+	k.sendFrom(kit.Client, wire.PacketInitial, kit.Crypto(0, k.c.H.Initial[kit.Client]))
+	late := k.c.Packet(kit.Server, wire.PacketInitial, kit.Ack(0))
+	k.c.Version = wire.Version2
+	k.handshake()
+	k.datagrams = slices.Delete(k.datagrams, 1, 2) // the second ClientHello
+	k.send(late)
+	k.stream(kit.Client, 1)
+	for range 3 {
+		k.c.Update(kit.Server)
+		k.stream(kit.Server, 2)
+		k.c.Update(kit.Client)
+		k.stream(kit.Client, 2)
+	}
+	k.dissect()
+	k.wantOpen()
+	if v := k.trace.Conns[0].Version; v != wire.Version2 || len(k.trace.Conns) != 1 {
+		t.Errorf("version %v in %d connections, want v2 in one", v, len(k.trace.Conns))
+	}
+}
+
 func TestRetryChangesInitialKeys(t *testing.T) {
 	k := newTalk(t, kit.DefaultConfig())
 	k.sendFrom(kit.Client, wire.PacketInitial, kit.Crypto(0, k.c.H.Initial[kit.Client]))

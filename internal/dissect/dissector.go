@@ -107,10 +107,12 @@ func (d *dissector) packet(index int, b []byte) int {
 			return 0
 		}
 	} else {
-		// RFC 9000 §17.3.1: the fixed bit is 1, so a coalesced zero is padding. A first packet may have it
-		// greased (RFC 9287).
+		// RFC 9000 §17.3.1: the fixed bit is 1, so a coalesced zero is padding, unless the packet is for the
+		// datagram's connection ID, too (§12.2): then the bit is greased (RFC 9287).
 		if len(dg.Packets) > 0 && b[0]&wire.ShortFixedBit == 0 {
-			return 0
+			if id := dg.Packets[0].DCID; len(id) == 0 || !bytes.HasPrefix(b[1:], id) {
+				return 0
+			}
 		}
 		h = wire.Header{Type: wire.Packet1RTT, Length: len(b)}
 	}

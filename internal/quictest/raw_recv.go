@@ -97,8 +97,8 @@ func (r *RawPeer) takePacket(data []byte, size int) int {
 	p := Reply{Type: wire.Packet1RTT, Datagram: r.GotDatagrams, Size: size, To: r.batch.Remote, Socket: r.batch.Socket}
 	id := App
 	if wire.IsLongHeader(data[0]) {
-		if inv, ok := wire.ParseInvariant(data); ok && !inv.Version.CompatibleWith(wire.Version1) && inv.Version != 0 {
-			r.odcid, r.DCID = inv.DCID, inv.SCID // to be refused, perhaps
+		if inv, _ := wire.ParseInvariant(data); !r.client && r.initialID == nil && inv.Version != r.first {
+			r.odcid, r.DCID = bytes.Clone(inv.DCID), bytes.Clone(inv.SCID) // to be refused, perhaps
 			return len(data)
 		}
 		if !wire.ParseLong(data, &h) {
