@@ -67,6 +67,15 @@ type Config struct {
 	// DisableECN never marks packets as ECN-capable.
 	DisableECN bool
 
+	// Allow0RTT lets a server take early data: what clients that were here before
+	// send with their first datagrams, without waiting for the handshake. Accept
+	// then returns such connections at once; see Conn.HandshakeComplete. Early data
+	// has no forward secrecy, and whoever recorded it can send it again (RFC 9001
+	// §9.2): a Transport takes it once per connection attempt within an hour of
+	// the ticket, but Transports that share ticket keys take it once each. So act
+	// only on requests that do no harm twice, before the handshake is complete.
+	Allow0RTT bool
+
 	// EnableDatagrams takes unreliable messages from the peer (RFC 9221); see
 	// ReceiveDatagram. Sending them is up to the peer's.
 	EnableDatagrams bool

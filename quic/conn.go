@@ -26,6 +26,7 @@ import (
 type Conn struct {
 	t        *Transport
 	listener *Listener // of a server's connection
+	early    bool      // the listener has it before the handshake is complete
 	qlog     *qlogFile
 	remote   netip.AddrPort
 
@@ -60,7 +61,7 @@ func newConn(t *Transport, l *Listener, remote netip.AddrPort) *Conn {
 	return c
 }
 
-func newClientConn(t *Transport, remote netip.AddrPort, tlsConfig *tls.Config, conf *Config) (*Conn, error) {
+func newClientConn(ctx context.Context, t *Transport, remote netip.AddrPort, tlsConfig *tls.Config, conf *Config, early bool) (*Conn, error) {
 	tlsConfig, err := clientTLS(tlsConfig)
 	if err != nil {
 		return nil, err
@@ -68,6 +69,7 @@ func newClientConn(t *Transport, remote netip.AddrPort, tlsConfig *tls.Config, c
 	c := newConn(t, nil, remote)
 	now := time.Now()
 	cfg := c.coreConfig(now, tlsConfig, conf, nil)
+	cfg.Early, cfg.Context = early, context.WithoutCancel(ctx)
 	if c.core, err = core.NewClient(now, cfg, netip.Addr{}, remote); err != nil {
 		c.qlog.close()
 		return nil, err
@@ -77,8 +79,9 @@ func newClientConn(t *Transport, remote netip.AddrPort, tlsConfig *tls.Config, c
 
 func newServerConn(t *Transport, l *Listener, now time.Time, in *core.Incoming) (*Conn, error) {
 	c := newConn(t, l, in.Remote)
-	tlsConfig := withAddrs(l.tls, &addrConn{t.LocalAddr(), c.RemoteAddr()})
-	cfg := c.coreConfig(now, tlsConfig, l.conf, in.OriginalDCID.Bytes())
+	cfg := c.coreConfig(now, l.tls, l.conf, in.OriginalDCID.Bytes())
+	cfg.Early, cfg.Guard = l.conf != nil && l.conf.Allow0RTT, &t.guard
+	cfg.Context = context.WithValue(context.Background(), connKey{}, c)
 	var err error
 	if c.core, err = core.NewServer(now, cfg, in); err != nil {
 		c.qlog.close()
@@ -249,6 +252,9 @@ func (c *Conn) drainEvents() {
 			c.datagramArrived.Broadcast()
 		case core.EventDatagramRoom:
 			c.datagramRoom.Broadcast()
+		case core.EventEarly:
+			c.early = true
+			c.listener.put(c)
 		case core.EventEstablished:
 			c.handleEstablished()
 		case core.EventClosed:
@@ -280,7 +286,7 @@ func (t *Transport) routeEvent(c *Conn, e *core.Event) {
 func (c *Conn) handleEstablished() {
 	close(c.established)
 	c.noLongerHalfOpen()
-	if c.listener != nil {
+	if c.listener != nil && !c.early {
 		c.listener.put(c)
 	}
 }
@@ -365,6 +371,8 @@ func (c *Conn) RemoteAddr() net.Addr { return net.UDPAddrFromAddrPort(c.remote) 
 type ConnectionState struct {
 	TLS     tls.ConnectionState
 	Version Version
+	// Used0RTT says that the server took early data.
+	Used0RTT bool
 
 	// SupportsDatagrams tells which sides take datagrams: this one by
 	// Config.EnableDatagrams, and the peer.
@@ -374,11 +382,12 @@ type ConnectionState struct {
 	SupportsStreamResetPartialDelivery struct{ Local, Remote bool }
 }
 
-// ConnectionState returns what was negotiated.
+// ConnectionState returns what was negotiated; TLS is zero before the handshake
+// is complete.
 func (c *Conn) ConnectionState() ConnectionState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := ConnectionState{Version: Version(c.core.Version())}
+	s := ConnectionState{Version: Version(c.core.Version()), Used0RTT: c.core.Early() == core.EarlyAccepted}
 	if t := c.core.TLSState(); t != nil {
 		s.TLS = *t
 	}

@@ -137,6 +137,11 @@ func (e *VersionNegotiationError) Error() string {
 // Unwrap makes the error net.ErrClosed.
 func (e *VersionNegotiationError) Unwrap() error { return net.ErrClosed }
 
+// Err0RTTRejected is the error of streams that DialEarly's Conn opened before
+// the server refused early data. The Conn goes on, and what the server did not
+// take can be sent on new streams, whose IDs begin anew.
+var Err0RTTRejected = errors.New("quic: server rejected 0-RTT")
+
 var errFinished = fmt.Errorf("quic: write after the end of the stream: %w", net.ErrClosed)
 
 // publicError turns an error of the core into the one that users meet.
@@ -150,6 +155,8 @@ func publicError(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case err == core.ErrEarlyRejected:
+		return Err0RTTRejected
 	case err == core.ErrFinished:
 		return errFinished
 	case errors.As(err, &local):

@@ -35,7 +35,8 @@ func newListener(t *Transport, tlsConfig *tls.Config, conf *Config) *Listener {
 	return l
 }
 
-// Accept waits for the next connection whose handshake is complete. It may
+// Accept waits for the next connection whose handshake is complete, or, with
+// Config.Allow0RTT, whose client sends early data. It may
 // have ended since; then its methods say why. After Close the error is
 // net.ErrClosed.
 func (l *Listener) Accept(ctx context.Context) (*Conn, error) {

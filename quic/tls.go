@@ -3,7 +3,9 @@ package quic
 import (
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
+	"sync"
 	"time"
 )
 
@@ -21,7 +23,7 @@ func clientTLS(config *tls.Config) (*tls.Config, error) {
 	if config.MaxVersion != 0 && config.MaxVersion < tls.VersionTLS13 {
 		return nil, errOldTLS
 	}
-	return atLeastTLS13(config), nil
+	return withKeyLog(atLeastTLS13(config)), nil
 }
 
 // serverTLS is clientTLS for a server, which may leave the choices for later:
@@ -48,13 +50,35 @@ func atLeastTLS13(config *tls.Config) *tls.Config {
 	return config
 }
 
-// withAddrs gives the callbacks of a server's configuration a Conn to ask for
-// addresses, as they find under TLS over TCP. nil stays nil.
-func withAddrs(config *tls.Config, conn net.Conn) *tls.Config {
+// listenerTLS is serverTLS, with callbacks that find in a ClientHelloInfo what
+// they find under TLS over TCP. All connections of a Listener share it, and with
+// it the keys of their tickets.
+func listenerTLS(config *tls.Config) (*tls.Config, error) {
+	config, err := serverTLS(config)
+	if err != nil {
+		return nil, err
+	}
+	return withConn(config), nil
+}
+
+// connKey is what TLS callbacks find a server's *Conn by, in their context.
+type connKey struct{}
+
+// setConn gives callbacks a Conn to ask for addresses.
+func setConn(hello *tls.ClientHelloInfo) {
+	if c, ok := hello.Context().Value(connKey{}).(*Conn); ok {
+		hello.Conn = &addrConn{c.LocalAddr(), c.RemoteAddr()}
+	}
+}
+
+// withConn returns config, or a copy whose callbacks call setConn. nil stays
+// nil. A copy of what GetConfigForClient returned keeps the keys for tickets
+// that were set; if none were, crypto/tls takes those of the first configuration.
+func withConn(config *tls.Config) *tls.Config {
 	if config == nil {
 		return nil
 	}
-	config = atLeastTLS13(config)
+	config = withKeyLog(atLeastTLS13(config))
 	choose, certificate := config.GetConfigForClient, config.GetCertificate
 	if choose == nil && certificate == nil {
 		return config
@@ -62,17 +86,42 @@ func withAddrs(config *tls.Config, conn net.Conn) *tls.Config {
 	config = config.Clone()
 	if choose != nil {
 		config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			hello.Conn = conn
+			setConn(hello)
 			chosen, err := choose(hello)
-			return withAddrs(chosen, conn), err
+			return withConn(chosen), err
 		}
 	}
 	if certificate != nil {
 		config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			hello.Conn = conn
+			setConn(hello)
 			return certificate(hello)
 		}
 	}
+	return config
+}
+
+// keyLog writes one line at a time: crypto/tls sees to that among its own, and
+// we write lines for 0-RTT beside it.
+type keyLog struct{ w io.Writer }
+
+var keyLogMu sync.Mutex // guards the writers of all keyLogs; a leaf
+
+func (k keyLog) Write(line []byte) (int, error) {
+	keyLogMu.Lock()
+	defer keyLogMu.Unlock()
+	return k.w.Write(line)
+}
+
+// withKeyLog returns config, or a copy whose key log we can write, too.
+func withKeyLog(config *tls.Config) *tls.Config {
+	if config.KeyLogWriter == nil {
+		return config
+	}
+	if _, done := config.KeyLogWriter.(keyLog); done {
+		return config
+	}
+	config = config.Clone()
+	config.KeyLogWriter = keyLog{config.KeyLogWriter}
 	return config
 }
 

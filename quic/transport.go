@@ -42,6 +42,7 @@ type Transport struct {
 	start error
 	sock  udp.Conn
 	reset crypt.ResetKey
+	guard earlyGuard
 
 	mu       sync.Mutex // guards all below; a leaf: nothing is locked under it
 	router   *core.Router[*Conn]
@@ -98,6 +99,7 @@ func (t *Transport) open() error {
 	t.writing = make(map[*qlogFile]struct{})
 	t.batches.New = func() any { return &core.Batch{Buf: make([]byte, 0, udp.MaxTrainSize)} }
 	t.copies.New = func() any { return new([copyBuffer]byte) }
+	t.guard.g = core.NewGuard(time.Now())
 	t.done = make(chan struct{})
 	go t.readLoop()
 	return nil
@@ -107,8 +109,19 @@ func (t *Transport) open() error {
 func (t *Transport) LocalAddr() net.Addr { return t.Conn.LocalAddr() }
 
 // Dial connects to a server and waits until the handshake is complete, or ctx
-// is done. tlsConfig needs ServerName and NextProtos; conf may be nil.
+// is done. tlsConfig needs ServerName and NextProtos; conf may be nil. With a
+// ClientSessionCache in tlsConfig it resumes sessions, which saves the server
+// its certificate and both sides arithmetic.
 func (t *Transport) Dial(ctx context.Context, addr net.Addr, tlsConfig *tls.Config, conf *Config) (*Conn, error) {
+	c, err := t.begin(ctx, addr, tlsConfig, conf, false)
+	if err != nil {
+		return nil, err
+	}
+	return c.awaitHandshake(ctx, addr)
+}
+
+// begin sends the first flight of a connection.
+func (t *Transport) begin(ctx context.Context, addr net.Addr, tlsConfig *tls.Config, conf *Config, early bool) (*Conn, error) {
 	if err := conf.Validate(); err != nil {
 		return nil, err
 	}
@@ -122,7 +135,7 @@ func (t *Transport) Dial(ctx context.Context, addr net.Addr, tlsConfig *tls.Conf
 	if err != nil {
 		return nil, err
 	}
-	c, err := newClientConn(t, remote, tlsConfig, conf)
+	c, err := newClientConn(ctx, t, remote, tlsConfig, conf, early)
 	if err != nil {
 		return nil, fmt.Errorf("quic: dial %v: %w", addr, publicError(err))
 	}
@@ -132,6 +145,12 @@ func (t *Transport) Dial(ctx context.Context, addr net.Addr, tlsConfig *tls.Conf
 	}
 	c.mu.Lock()
 	c.flush(time.Now())
+	return c, nil
+}
+
+// awaitHandshake waits until c is established; otherwise it is closed, and the
+// error says why.
+func (c *Conn) awaitHandshake(ctx context.Context, addr net.Addr) (*Conn, error) {
 	select {
 	case <-c.established:
 		return c, nil
@@ -169,12 +188,15 @@ func addrPort(addr net.Addr) (netip.AddrPort, error) {
 }
 
 // Listen accepts connections on the socket. tlsConfig needs a certificate and
-// NextProtos; conf may be nil. A Transport has one Listener at a time.
+// NextProtos; conf may be nil. A Transport has one Listener at a time. Clients get
+// tickets to resume by, unless tlsConfig has SessionTicketsDisabled. Servers that
+// are to take each other's tickets, or those of their former life, need keys from
+// SetSessionTicketKeys before they listen; otherwise the keys are random.
 func (t *Transport) Listen(tlsConfig *tls.Config, conf *Config) (*Listener, error) {
 	if err := conf.Validate(); err != nil {
 		return nil, err
 	}
-	tlsConfig, err := serverTLS(tlsConfig)
+	tlsConfig, err := listenerTLS(tlsConfig)
 	if err != nil {
 		return nil, fmt.Errorf("quic: listen: %w", err)
 	}
@@ -259,6 +281,13 @@ func (t *Transport) Close() error {
 // DialAddr dials addr, "host:port", on a socket of its own, which closes with
 // the connection. Without a ServerName, tlsConfig's is the host.
 func DialAddr(ctx context.Context, addr string, tlsConfig *tls.Config, conf *Config) (*Conn, error) {
+	return dialAddr(ctx, addr, tlsConfig, conf, (*Transport).Dial)
+}
+
+// dialFunc is Transport.Dial or Transport.DialEarly.
+type dialFunc func(t *Transport, ctx context.Context, addr net.Addr, tlsConfig *tls.Config, conf *Config) (*Conn, error)
+
+func dialAddr(ctx context.Context, addr string, tlsConfig *tls.Config, conf *Config, dial dialFunc) (*Conn, error) {
 	remote, err := resolve(ctx, addr)
 	if err != nil {
 		return nil, fmt.Errorf("quic: dial %s: %w", addr, err)
@@ -279,15 +308,19 @@ func DialAddr(ctx context.Context, addr string, tlsConfig *tls.Config, conf *Con
 		tlsConfig = tlsConfig.Clone()
 		tlsConfig.ServerName = host
 	}
-	return Dial(ctx, sock, remote, tlsConfig, conf)
+	return dialOn(ctx, sock, remote, tlsConfig, conf, dial)
 }
 
 // Dial connects to a server as Transport.Dial does, over a socket that the
 // connection has for itself and that closes with it, also when Dial fails. For
 // more than one connection on a socket use a Transport.
 func Dial(ctx context.Context, sock net.PacketConn, addr net.Addr, tlsConfig *tls.Config, conf *Config) (*Conn, error) {
+	return dialOn(ctx, sock, addr, tlsConfig, conf, (*Transport).Dial)
+}
+
+func dialOn(ctx context.Context, sock net.PacketConn, addr net.Addr, tlsConfig *tls.Config, conf *Config, dial dialFunc) (*Conn, error) {
 	t := &Transport{Conn: sock, single: true}
-	c, err := t.Dial(ctx, addr, tlsConfig, conf)
+	c, err := dial(t, ctx, addr, tlsConfig, conf)
 	if err != nil {
 		t.Close()
 		return nil, err

@@ -131,6 +131,9 @@ func (c *Conn) rejectEarly(now hook.Instant) {
 		c.postReadable(s)
 		c.postWritable(s)
 	}
+	for c.datagrams.out.n > 0 {
+		c.datagrams.out.pop()
+	}
 	t := &c.streams
 	clear(t.byID)
 	t.last, t.opened, t.blockedSent = nil, [2]uint64{}, [2]bool{}
