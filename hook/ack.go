@@ -17,5 +17,31 @@ type AckState struct {
 	Eliciting int           // ack-eliciting packets received since the last ACK frame was sent
 	Reordered bool          // one of them came out of order or left a new gap
 	CE        bool          // one of them carried the ECN-CE mark
-	MaxDelay  time.Duration // the max_ack_delay we told the peer
+	Threshold int           // so many packets are to be acknowledged at once: 2, or what the peer asked for
+	MaxDelay  time.Duration // the max_ack_delay we told the peer, or what it asked for
+}
+
+// AckRequester is an optional part of an AckPolicy: it decides what we ask of the peer's acknowledgments, if the peer can be asked
+// (draft-ietf-quic-ack-frequency). A policy without it leaves the peer alone.
+type AckRequester interface {
+	// RequestAcks is asked after each acknowledgment received, unless a request is under way, and returns what the peer is to do from now on;
+	// s.Last changes nothing. s is valid during the call only.
+	RequestAcks(s *SendState) AckRequest
+}
+
+// SendState is what an AckRequester knows.
+type SendState struct {
+	Window             int           // congestion window in bytes
+	DatagramSize       int           // bytes of a full datagram
+	RTT                RTT           // of the path in use
+	Reordering         int           // after so many later packets we take one for lost
+	MinDelay, MaxDelay time.Duration // the least the peer can keep, and what it announced to keep unasked
+	Last               AckRequest    // what was asked last, or what the peer does unasked
+}
+
+// AckRequest is what a peer is asked to do. It may acknowledge more often.
+type AckRequest struct {
+	Threshold  int           // acknowledge at once as soon as so many packets wait; at least 1
+	MaxDelay   time.Duration // … or the oldest has waited so long
+	Reordering int           // … or a missing packet is followed by one whose number is so much larger; 0 = however much
 }

@@ -25,9 +25,8 @@ func (c *Conn) appendFrames(now hook.Instant, p *packet, buf []byte, free bool) 
 			c.appendStreamControl(p, buf)
 			c.appendData(p, buf)
 		}
-		if s.probes > 0 && p.ackOnly {
-			// RFC 9002 §6.2.4: a probe is ack-eliciting, if need be by a PING.
-			c.put(p, buf, &wire.Frame{Type: wire.FramePing})
+		if s.probes > 0 {
+			c.appendProbe(p, buf)
 		}
 		if c.ackRun >= maxAckRun && p.ackOnly && due {
 			c.put(p, buf, &wire.Frame{Type: wire.FramePing})
@@ -154,6 +153,9 @@ func (c *Conn) appendControl(p *packet, buf []byte) {
 	}
 	if c.control&(ctlNewIDs|ctlRetire) != 0 {
 		c.appendConnIDs(p, buf)
+	}
+	if c.control&ctlAckFrequency != 0 {
+		c.appendAckFrequency(p, buf)
 	}
 	if c.control&ctlPing != 0 {
 		if !p.ackOnly || c.put(p, buf, &wire.Frame{Type: wire.FramePing}) {

@@ -50,6 +50,7 @@ type Conn struct {
 	flow      connFlow
 	control   control
 	datagrams datagrams
+	ackFreq   ackFrequency
 	pool      chunkPool
 	slab      frameSlab
 
@@ -79,6 +80,7 @@ const (
 	ctlRetire
 	ctlPath // a path has a challenge or an answer to send
 	ctlPing
+	ctlAckFrequency
 )
 
 // space is one packet number space (RFC 9000 §12.3) with its encryption level.

@@ -20,6 +20,7 @@ const (
 	sentHandshakeDone
 	sentNewID
 	sentRetire
+	sentAckFrequency
 )
 
 // sentFrame is what a packet carried beside its first STREAM frame. Only what
@@ -108,6 +109,8 @@ func (c *Conn) ackedFrame(f *sentFrame) {
 		if s := c.streams.lookup(f.id); s != nil {
 			c.ackedReset(s, f.off)
 		}
+	case sentAckFrequency:
+		c.ackedAckFrequency()
 	case sentRetire:
 		c.ids.forgetRetired(f.id)
 	}
@@ -175,6 +178,10 @@ func (c *Conn) lostFrame(f *sentFrame) {
 		if f.off == c.streams.max[f.id] {
 			c.streams.maxSend[f.id] = true
 			c.control |= ctlMaxStreams
+		}
+	case sentAckFrequency:
+		if c.ackFreq.inFlight {
+			c.control |= ctlAckFrequency
 		}
 	case sentHandshakeDone:
 		c.control |= ctlHandshakeDone

@@ -98,8 +98,6 @@ func unknownFrame(t wire.FrameType) error {
 // DATAGRAM frames that are larger than we announced.
 func (c *Conn) agreed(t wire.FrameType, size int) error {
 	switch t {
-	case wire.FrameImmediateAck, wire.FrameAckFrequency:
-		return unknownFrame(t)
 	case wire.FrameResetStreamAt:
 		if !c.cfg.ResetStreamAt {
 			return unknownFrame(t)
@@ -159,6 +157,10 @@ func (c *Conn) handleFrame(now hook.Instant, id recovery.SpaceID, f *wire.Frame,
 		c.handleClose(now, f)
 	case wire.FrameDatagram, wire.FrameDatagramLength:
 		c.handleDatagram(f)
+	case wire.FrameAckFrequency:
+		return c.handleAckFrequency(f)
+	case wire.FrameImmediateAck:
+		c.spaces[id].recv.AckAtOnce()
 	case wire.FrameHandshakeDone:
 		return c.handleHandshakeDone(now)
 	}
@@ -183,6 +185,7 @@ func (c *Conn) handleAck(now hook.Instant, id recovery.SpaceID, f *wire.Frame) e
 	}
 	if id == recovery.AppData {
 		c.ackedNumber(f.Ack.Largest)
+		c.tuneAcks()
 	}
 	if size := c.path.rec.MTU.Current(); size != mtu {
 		c.log.MTUUpdated(now, mtu, size, false)

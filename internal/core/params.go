@@ -27,6 +27,7 @@ func (c *Conn) ownParams() *wire.Params {
 	p.MaxStreamsBidi, p.MaxStreamsUni = c.cfg.MaxStreamsBidi, c.cfg.MaxStreamsUni
 	p.MaxAckDelay = maxAckDelay
 	p.ActiveConnIDLimit = maxRemoteIDs
+	p.MinAckDelay = minAckDelay
 	p.ResetStreamAt = c.cfg.ResetStreamAt
 	p.MaxDatagramFrame = c.cfg.MaxDatagramFrame
 	p.DisableMigration = c.cfg.DisableActiveMigration
@@ -84,6 +85,8 @@ func (c *Conn) handleParams(now hook.Instant, b []byte) error {
 	c.applyLimits(p)
 	c.idle.negotiate(p.MaxIdleTimeout)
 	c.det.SetMaxAckDelay(p.MaxAckDelay)
+	c.ackFreq.delay = p.MaxAckDelay
+	c.ackFreq.asked = hook.AckRequest{Threshold: 2, MaxDelay: p.MaxAckDelay, Reordering: 1} // RFC 9000 §13.2: what it does unasked
 	c.path.rec.MTU.SetLimit(int(min(p.MaxUDPPayload, maxDatagram)))
 	if p.ResetToken != nil {
 		c.ids.remote[0].token, c.ids.remote[0].hasToken = *p.ResetToken, true

@@ -247,7 +247,9 @@ func (r *opsRun) allRead() bool {
 // extended has small limits and every extension.
 var extended = RawOptions{
 	Config: func(cfg *core.Config) { small(cfg); cfg.MaxDatagramFrame, cfg.ResetStreamAt = 65535, true },
-	Params: func(p *wire.Params) { p.MaxDatagramFrame, p.ResetStreamAt = 65535, true },
+	Params: func(p *wire.Params) {
+		p.MaxDatagramFrame, p.ResetStreamAt, p.MinAckDelay = 65535, true, time.Millisecond
+	},
 }
 
 // FuzzPostHandshakeFrames sends fuzzed plaintext under real keys, so that it
@@ -258,6 +260,7 @@ func FuzzPostHandshakeFrames(f *testing.F) {
 		f.Add(byte(3), a.frame, stream(0, 0, "hello", true))
 	}
 	f.Add(byte(0), resetAt(2, 1, 9, 4), stream(2, 0, "hello", false))
+	f.Add(byte(2), ackFrequency(0, 5, time.Second, 3), frame(wire.FrameImmediateAck))
 	f.Add(byte(1), resetAt(3, 1, 9, 4), datagram("hello"))
 	f.Fuzz(func(t *testing.T, how byte, first, second []byte) {
 		if len(first) > 1100 || len(second) > 1100 {

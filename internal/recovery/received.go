@@ -18,6 +18,9 @@ const (
 	ackThreshold       = 2                     // RFC 9000 §13.2.2: an ACK for at least every second ack-eliciting packet
 )
 
+// PacketThreshold is after how many later packets one counts as lost.
+const PacketThreshold = packetThreshold
+
 // ECN codepoints as they stand in the IP header.
 const (
 	NotECT uint8 = iota
@@ -39,6 +42,14 @@ type Received struct {
 	atOnce   bool // Initial and Handshake
 	maxDelay time.Duration
 
+	// What the peer asked for (draft-ietf-quic-ack-frequency), or RFC 9000 §13.2.
+	threshold  int
+	reordering uint64
+	asked      bool
+	reported   uint64 // largest number in the last ACK frame sent, plus one
+	lastCE     bool   // the packet before this one was marked
+	immediate  bool   // this packet asks for an acknowledgment at once
+
 	pending   hook.AckState // what is owed since the last ACK frame
 	due       hook.Instant  // when the ACK must leave; 0 = nothing owed
 	eliciting uint64        // largest ack-eliciting number, valid if elicited
@@ -55,8 +66,21 @@ func (r *Received) Init(space SpaceID, maxDelay time.Duration, policy hook.AckPo
 		policy = defaultAckPolicy{}
 	}
 	// RFC 9000 §13.2.1: MUST acknowledge all ack-eliciting Initial and Handshake packets immediately.
-	*r = Received{policy: policy, maxDelay: maxDelay, atOnce: space != AppData}
+	*r = Received{policy: policy, maxDelay: maxDelay, atOnce: space != AppData, threshold: ackThreshold, reordering: 1}
 }
+
+// SetFrequency obeys a peer's request (draft-ietf-quic-ack-frequency §4): threshold packets are acknowledged at once, one after maxDelay at
+// the latest, and reordering by as many numbers at once, 0 meaning never.
+func (r *Received) SetFrequency(threshold int, maxDelay time.Duration, reordering uint64) {
+	r.asked, r.threshold, r.maxDelay, r.reordering = true, threshold, maxDelay, reordering
+	if r.pending.Eliciting > 0 {
+		r.pending.Threshold, r.pending.MaxDelay = threshold, maxDelay
+		r.due = r.pending.Oldest.Add(maxDelay)
+	}
+}
+
+// AckAtOnce makes the packet that is Added next one that is acknowledged at once (draft-ietf-quic-ack-frequency §5).
+func (r *Received) AckAtOnce() { r.immediate = true }
 
 // SetPolicy replaces the acknowledgment policy from now on; nil restores the built-in one.
 func (r *Received) SetPolicy(policy hook.AckPolicy) {
@@ -95,6 +119,7 @@ func (r *Received) Add(now hook.Instant, pn uint64, ackEliciting bool, ecn uint8
 	if ackEliciting {
 		r.owe(now, pn, gap, ecn == CE)
 	}
+	r.lastCE, r.immediate = ecn == CE, false
 }
 
 // next returns the number that arrives next when nothing is lost.
@@ -176,24 +201,45 @@ func (r *Received) open(i int, pn uint64) {
 // owe notes that the peer waits for an acknowledgment of pn.
 func (r *Received) owe(now hook.Instant, pn uint64, gap, ce bool) {
 	if r.pending.Eliciting == 0 {
-		r.pending = hook.AckState{Oldest: now, MaxDelay: r.maxDelay}
+		r.pending = hook.AckState{Oldest: now, Threshold: r.threshold, MaxDelay: r.maxDelay}
 		r.due = now.Add(r.maxDelay)
 	}
 	r.pending.Eliciting++
-	// RFC 9000 §13.2.1: at once when it comes after a larger ack-eliciting number, or leaves numbers missing before it.
-	if gap || r.elicited && pn < r.eliciting {
-		r.pending.Reordered = true
-	}
-	// RFC 9000 §13.2.1: packets marked with ECN-CE SHOULD be acknowledged immediately.
-	if ce {
-		r.pending.CE = true
-	}
-	if r.atOnce {
-		r.due = now
-	}
-	if !r.elicited || pn > r.eliciting {
+	below := r.elicited && pn < r.eliciting
+	if !below {
 		r.elicited, r.eliciting = true, pn
 	}
+	switch r.reordering {
+	case 0: // draft-ietf-quic-ack-frequency §6.2: reordering is no reason
+	case 1:
+		// RFC 9000 §13.2.1: at once when it comes after a larger ack-eliciting number, or leaves numbers missing before it.
+		r.pending.Reordered = r.pending.Reordered || gap || below
+	default:
+		r.pending.Reordered = r.pending.Reordered || r.missingFor(r.reordering)
+	}
+	// RFC 9000 §13.2.1: packets marked with ECN-CE SHOULD be acknowledged immediately; draft-ietf-quic-ack-frequency §6.3: of a run of
+	// them, the first.
+	if ce && !(r.asked && r.lastCE) {
+		r.pending.CE = true
+	}
+	if r.atOnce || r.immediate {
+		r.due = now
+	}
+}
+
+// missingFor reports whether the smallest missing number that the last ACK frame did not already show to be missing for n numbers is now.
+// Then the peer takes that packet for lost as soon as it hears of it (draft-ietf-quic-ack-frequency §6.2).
+func (r *Received) missingFor(n uint64) bool {
+	told := uint64(0)
+	if r.reported > n {
+		told = r.reported - n
+	}
+	for i := 1; i < len(r.ranges); i++ {
+		if missing := max(r.ranges[i-1].Largest+1, told); missing < r.ranges[i].Smallest {
+			return r.eliciting >= missing && r.eliciting-missing >= n
+		}
+	}
+	return false
 }
 
 // WantAck reports whether an ACK frame must leave now. Call it once a whole train of datagrams was fed, and when AckDeadline has passed:
@@ -241,6 +287,9 @@ func (r *Received) ECN() ECNCounts { return r.counts }
 func (r *Received) AckSent(now hook.Instant) {
 	r.pending.Eliciting = 0
 	r.due = 0
+	if r.any {
+		r.reported = r.largest + 1
+	}
 }
 
 // PruneBelow stops reporting the ranges that lie wholly below pn: the peer acknowledged an ACK frame whose largest number was pn-1 or
@@ -255,15 +304,40 @@ func (r *Received) PruneBelow(pn uint64) {
 	}
 }
 
-// defaultAckPolicy acknowledges at once what is out of order or marked, and every second packet; counted at the end of a train, this
-// is one acknowledgment a train.
+// What the built-in policy asks of a peer.
+const (
+	acksPerTrip  = 16                   // acknowledgments in a round trip: enough for slow start to judge by (RFC 9406 §4.2: 8 samples), and for the pacer
+	maxAsk       = 64                   // packets that wait: a train
+	delaysInTrip = 4                    // the last packets of a flight wait a quarter of a round trip
+	minAskDelay  = 5 * time.Millisecond // below that it is the peer's scheduler that decides
+)
+
+// DefaultAckPolicy is the built-in policy.
+var DefaultAckPolicy defaultAckPolicy
+
+// defaultAckPolicy acknowledges at once what is out of order or marked, and every second packet, or what the peer asked for; counted at
+// the end of a train, this is one acknowledgment a train. It asks a peer for some sixteen acknowledgments in a round trip, instead of one
+// for every second packet, as soon as that makes a difference: with windows of 64 packets and more.
 type defaultAckPolicy struct{}
 
-var _ hook.AckPolicy = defaultAckPolicy{}
+var (
+	_ hook.AckPolicy    = defaultAckPolicy{}
+	_ hook.AckRequester = defaultAckPolicy{}
+)
 
 func (defaultAckPolicy) AckAt(s *hook.AckState) hook.Instant {
-	if s.Reordered || s.CE || s.Eliciting >= ackThreshold {
+	if s.Reordered || s.CE || s.Eliciting >= s.Threshold {
 		return s.Now
 	}
 	return s.Oldest.Add(s.MaxDelay)
+}
+
+func (defaultAckPolicy) RequestAcks(s *hook.SendState) hook.AckRequest {
+	threshold := min(max(s.Window/max(s.DatagramSize, 1)/acksPerTrip, ackThreshold), maxAsk)
+	// A request for little change is not worth its bytes.
+	if last := s.Last.Threshold; !s.RTT.HasSample || threshold < 2*last && 2*threshold > last {
+		return s.Last
+	}
+	delay := min(max(s.RTT.Smoothed/delaysInTrip, minAskDelay), s.MaxDelay)
+	return hook.AckRequest{Threshold: threshold, MaxDelay: max(delay, s.MinDelay), Reordering: s.Reordering}
 }
