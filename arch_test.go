@@ -47,6 +47,7 @@ var layers = map[string][]string{
 	"cmd/quiver": {"internal/bench", "netsim", "quic", "interop", "interop/backend", "interop/check", "interop/endpoint", "peers", "peers/perf"},
 	"tool/cells": {},
 	"tool/check": {},
+	"tool/peers": {"peers"},
 
 	// Beside: programs that show the public API.
 	"examples/echo": {"quic"},

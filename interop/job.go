@@ -55,6 +55,10 @@ func (r *run) attempt(ctx context.Context, j *JobInfo, res *Result, dir string, 
 }
 
 func (r *run) attemptIn(ctx context.Context, j *JobInfo, res *Result, dir string, out *outputLog) error {
+	if why := strangers(j.Client, j.Server, j.Case.Name); why != "" {
+		res.Status, res.Reason = Unsupported, why
+		return nil
+	}
 	work, err := newWorkDir(j.Seed, j.Case.Chain)
 	if err != nil {
 		return err

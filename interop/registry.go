@@ -31,6 +31,37 @@ type Implementation struct {
 	URL   string `json:"url"`            // home page, shown on the matrix
 	Role  string `json:"role"`           // RoleClient, RoleServer or RoleBoth
 	Exec  *Exec  `json:"exec,omitempty"` // programs to run without a container; nil when there are none
+	// Speaks are the application protocols, besides that of the test, that it offers or accepts in every test; nil means
+	// ProtocolHQ, and h3 in http3.
+	Speaks []string `json:"speaks,omitempty"`
+}
+
+// Application protocols of the tests.
+const (
+	ProtocolHQ = "hq-interop"
+	ProtocolH3 = "h3"
+)
+
+// speaks returns what the implementation speaks in a test.
+func (i *Implementation) speaks(test string) []string {
+	switch {
+	case test == "http3":
+		return []string{ProtocolH3}
+	case len(i.Speaks) == 0:
+		return []string{ProtocolHQ}
+	}
+	return i.Speaks
+}
+
+// strangers says why two implementations cannot talk in a test: they share no application protocol. It is "" when they do.
+func strangers(client, server *Implementation, test string) string {
+	for _, p := range client.speaks(test) {
+		if slices.Contains(server.speaks(test), p) {
+			return ""
+		}
+	}
+	return fmt.Sprintf("no common application protocol in this test: %s speaks %s, %s speaks %s", client.Name,
+		strings.Join(client.speaks(test), " and "), server.Name, strings.Join(server.speaks(test), " and "))
 }
 
 // Plays reports whether the implementation takes role, which is RoleClient or RoleServer.
@@ -50,19 +81,18 @@ func DefaultRegistry() *Registry {
 	return r
 }
 
-// LoadRegistry returns the built-in registry with each of files laid over it in order.
-func LoadRegistry(files []string) (*Registry, error) {
-	r := DefaultRegistry()
+// Load lays each of files over r in order.
+func (r *Registry) Load(files []string) error {
 	for _, name := range files {
 		data, err := os.ReadFile(name)
 		if err != nil {
-			return nil, fmt.Errorf("registry: %w", err)
+			return fmt.Errorf("registry: %w", err)
 		}
 		if err := r.Overlay(name, data); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return r, nil
+	return nil
 }
 
 // Overlay lays the registry file in data over r: a known name keeps its place and gets the members that the file has, a

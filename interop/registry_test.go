@@ -158,3 +158,20 @@ func TestReplaceSetsImageOrProgram(t *testing.T) {
 		}
 	}
 }
+
+func TestImplementationsNeedACommonProtocol(t *testing.T) {
+	r := parseRegistry(t, `{
+		"hq": {"image": "i", "url": "u", "role": "both"},
+		"h3": {"image": "i", "url": "u", "role": "both", "speaks": ["h3"]},
+		"all": {"image": "i", "url": "u", "role": "both", "speaks": ["hq-interop", "h3"]}}`)
+	for _, tt := range []struct{ client, server, test, want string }{
+		{"hq", "hq", "transfer", ""}, {"hq", "all", "transfer", ""}, {"h3", "all", "transfer", ""}, {"all", "h3", "transfer", ""},
+		{"hq", "h3", "http3", ""}, {"h3", "hq", "http3", ""},
+		{"hq", "h3", "transfer", "no common application protocol in this test: hq speaks hq-interop, h3 speaks h3"},
+		{"h3", "hq", "v2", "no common application protocol in this test: h3 speaks h3, hq speaks hq-interop"},
+	} {
+		if got := strangers(r.Lookup(tt.client), r.Lookup(tt.server), tt.test); got != tt.want {
+			t.Errorf("client %s, server %s in %s: %q, want %q", tt.client, tt.server, tt.test, got, tt.want)
+		}
+	}
+}

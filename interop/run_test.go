@@ -434,3 +434,19 @@ func TestCaseWithoutFilesAsksForTheRoot(t *testing.T) {
 		t.Errorf("client runs %q, want the one URL https://server4:443/", argv)
 	}
 }
+
+func TestPairWithoutCommonProtocolIsUnsupportedAndNotRun(t *testing.T) {
+	plan := testPlan(t, "handshake,http3")
+	plan.Servers[1].Speaks = []string{ProtocolH3}
+	rep, _ := execute(t, t.Context(), plan)
+	cell := rep.cellOf(t, "alpha", "beta", "handshake")
+	if cell.Status() != Unsupported || !strings.Contains(cell.Result().Reason, "no common application protocol") {
+		t.Errorf("cell is %s because %q, want unsupported for want of a protocol", cell.Status(), cell.Result().Reason)
+	}
+	if got := rep.cellOf(t, "alpha", "beta", "http3").Status(); got != Succeeded {
+		t.Errorf("http3 is %s, want succeeded: all speak h3 there", got)
+	}
+	if n := len(plan.Backend.(*fakeBackend).jobs); n != 6 { // beta is one implementation in both roles
+		t.Errorf("%d jobs ran, want 6: all but handshake against beta as server, where beta speaks with itself", n)
+	}
+}

@@ -152,7 +152,7 @@ func TestInstallSaysWhatIsWrong(t *testing.T) {
 		{"a moving version", "example.org/peer@latest", "", []string{"fixed version"}},
 		{"an option", "-toolexec=x@v1.0.0", "", []string{"fixed version"}},
 		{"a path upwards", "example.org/../peer@v1.0.0", "", []string{"fixed version"}},
-		{"unknown embedded peer", "embedded:nothing", "", []string{`no embedded peer "nothing"`, "benchquicgo, benchtls, benchxnet, quicgo"}},
+		{"unknown embedded peer", "embedded:nothing", "", []string{`no embedded peer "nothing"`, "benchquicgo, benchtls, benchxnet, chromium, ngtcp2, quicgo"}},
 		{"no proxy", somePeer, "echo 'go: example.org/module@v1.2.3: dial tcp: lookup proxy: no such host' >&2; exit 1",
 			[]string{somePeer, "no module proxy can be reached", "no such host", "hint: "}},
 		{"a build that fails", somePeer, "echo first >&2; echo 'main.go:1: undefined: x' >&2; exit 1", []string{somePeer, "go install: main.go:1: undefined: x"}},

@@ -51,7 +51,7 @@ func implementations(cmd *cobra.Command) []string {
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
-	r, err := interop.LoadRegistry(files)
+	r, err := loadRegistry(files)
 	if err != nil {
 		return nil
 	}

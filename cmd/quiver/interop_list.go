@@ -56,7 +56,7 @@ func listRows(cmd *cobra.Command, what string, registries []string) (listing, er
 	case "tests":
 		return testList(), nil
 	case "implementations":
-		r, err := interop.LoadRegistry(registries)
+		r, err := loadRegistry(registries)
 		if err != nil {
 			return nil, usage(cmd, err)
 		}

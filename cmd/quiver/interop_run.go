@@ -128,7 +128,7 @@ func (o *runOptions) plan(cmd *cobra.Command) (*interop.Plan, error) {
 	if err := o.checkWords(); err != nil {
 		return nil, err
 	}
-	reg, err := interop.LoadRegistry(o.registries)
+	reg, err := loadRegistry(o.registries)
 	if err != nil {
 		return nil, err
 	}

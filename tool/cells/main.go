@@ -4,9 +4,10 @@
 //	go run ./tool/cells [-of quiver] RESULT.json...
 //
 // It names every cell that failed or was not run, and ends with a line such as
-// "30 passed, 0 failed, 5 unsupported". The exit status is 0 when none failed
-// and some passed, 1 otherwise, 2 for a command line or a file that cannot be
-// understood.
+// "30 passed, 0 failed, 5 unsupported". A failure is its peer's when the peer
+// fails the same test with itself and the implementation does not; it is named
+// and not counted. The exit status is 0 when none failed and some passed, 1
+// otherwise, 2 for a command line or a file that cannot be understood.
 package main
 
 import (
@@ -15,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -48,9 +50,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // result is what we read of result.json.
 type result struct {
-	Servers []string `json:"servers"`
-	Clients []string `json:"clients"`
-	Results [][]cell `json:"results"` // by client, then by server
+	Servers      []string `json:"servers"`
+	Clients      []string `json:"clients"`
+	Results      [][]cell `json:"results"`      // by client, then by server
+	Measurements [][]cell `json:"measurements"` // likewise; only those that were run
 }
 
 type cell struct {
@@ -84,18 +87,46 @@ func (r *result) count(of, path string, sum *tally, out io.Writer) {
 		if client != of && server != of {
 			continue
 		}
+		if i < len(r.Measurements) {
+			pair = append(pair[:len(pair):len(pair)], r.Measurements[i]...)
+		}
+		peer := client
+		if client == of {
+			peer = server
+		}
 		for _, c := range pair {
 			switch {
 			case c.Result != nil && *c.Result == "succeeded":
 				sum.passed++
 			case c.Result != nil && *c.Result == "unsupported":
 				sum.unsupported++
+			case peer != of && r.alone(peer, c.Name) == "failed" && r.alone(of, c.Name) == "succeeded":
+				fmt.Fprintf(out, "%s: %s, client %s, server %s: %s fails this test with itself too\n", path, c.Name, client, server, peer)
 			default:
 				sum.failed++
 				fmt.Fprintf(out, "%s: %s, client %s, server %s: %s\n", path, c.Name, client, server, c.why())
 			}
 		}
 	}
+}
+
+// alone returns the verdict on an implementation with itself, "" if there is none.
+func (r *result) alone(name, test string) string {
+	c, s := slices.Index(r.Clients, name), slices.Index(r.Servers, name)
+	if c < 0 || s < 0 {
+		return ""
+	}
+	i := c*len(r.Servers) + s
+	pair := r.Results[i]
+	if i < len(r.Measurements) {
+		pair = append(pair[:len(pair):len(pair)], r.Measurements[i]...)
+	}
+	for _, one := range pair {
+		if one.Name == test && one.Result != nil {
+			return *one.Result
+		}
+	}
+	return ""
 }
 
 func (c *cell) why() string {
