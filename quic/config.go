@@ -2,6 +2,7 @@ package quic
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -64,6 +65,17 @@ type Config struct {
 	// transport parameters and versions (RFC 9000 §15, §18.1), and a fixed bit that
 	// is not (RFC 9287). Such a bit is then not taken either.
 	DisableGrease bool
+	// DisableActiveMigration asks the peer, a client, to stay on its address
+	// (RFC 9000 §18.2). One that the network moves is served all the same.
+	DisableActiveMigration bool
+	// PreferredAddress is where a server would rather be reached than where the
+	// client dialed (RFC 9000 §9.6): it must hear there, see Transport.AddConn.
+	// IgnorePreferredAddress lets a client stay where it dialed.
+	PreferredAddress       PreferredAddress
+	IgnorePreferredAddress bool
+	// DisableSpinBit shows observers nothing of the round-trip time. Otherwise
+	// most connections do (RFC 9000 §17.4).
+	DisableSpinBit bool
 	// DisableECN never marks packets as ECN-capable.
 	DisableECN bool
 
@@ -97,6 +109,17 @@ const (
 	defaultCongestion       = "cubic"
 )
 
+// PreferredAddress is an IPv4 and an IPv6 address of a server; one that is not
+// valid is none.
+type PreferredAddress struct{ V4, V6 netip.AddrPort }
+
+// validate tells check of an address that cannot be announced.
+func (a *PreferredAddress) validate(check func(ok bool, format string, args ...any)) {
+	usable := func(ap netip.AddrPort) bool { return ap.Port() != 0 && !ap.Addr().IsUnspecified() }
+	check(!a.V4.IsValid() || a.V4.Addr().Is4() && usable(a.V4), "PreferredAddress.V4: got %v, want an IPv4 address and a port", a.V4)
+	check(!a.V6.IsValid() || a.V6.Addr().Is6() && !a.V6.Addr().Is4In6() && usable(a.V6), "PreferredAddress.V6: got %v, want an IPv6 address and a port", a.V6)
+}
+
 // Validate reports all fields that cannot be used, in one error. A nil Config
 // is valid.
 func (c *Config) Validate() error {
@@ -118,6 +141,7 @@ func (c *Config) Validate() error {
 		check(false, "Congestion: %v", err)
 	}
 	c.Limits.validate(check)
+	c.PreferredAddress.validate(check)
 	check(c.MaxDatagramSize <= 0 || c.MaxDatagramSize >= wire.MinInitialDatagram,
 		"MaxDatagramSize: got %d, want at least %d bytes (RFC 9000 §14), or negative for that", c.MaxDatagramSize, wire.MinInitialDatagram)
 	if len(wrong) == 0 {

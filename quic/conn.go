@@ -28,12 +28,13 @@ type Conn struct {
 	listener *Listener // of a server's connection
 	early    bool      // the listener has it before the handshake is complete
 	qlog     *qlogFile
-	remote   netip.AddrPort
+	place    atomic.Pointer[place]
 
 	handshaking atomic.Bool // datagrams go to inbox
 	inbox       inbox
 
-	established chan struct{}
+	established     chan struct{}
+	ignorePreferred bool
 
 	mu       sync.Mutex // guards core and all below; no system call, wait or callback under it
 	core     *core.Conn
@@ -41,6 +42,7 @@ type Conn struct {
 	dirty    bool          // the one in flush must look again
 	quiet    chan struct{} // closed when nobody is in flush; nil = nobody waits for that
 	halfOpen bool          // counted by the router
+	moving   *move         // by Migrate; nil = none
 	timer    *time.Timer
 	armed    time.Time // when timer fires; zero = not armed
 
@@ -54,7 +56,8 @@ type Conn struct {
 }
 
 func newConn(t *Transport, l *Listener, remote netip.AddrPort) *Conn {
-	c := &Conn{t: t, listener: l, remote: remote, established: make(chan struct{})}
+	c := &Conn{t: t, listener: l, established: make(chan struct{})}
+	c.place.Store(&place{remote: remote})
 	c.change[0].L, c.change[1].L = &c.mu, &c.mu
 	c.datagramArrived.L, c.datagramRoom.L = &c.mu, &c.mu
 	c.handshaking.Store(true)
@@ -79,6 +82,7 @@ func newClientConn(ctx context.Context, t *Transport, remote netip.AddrPort, tls
 
 func newServerConn(t *Transport, l *Listener, now time.Time, in *core.Incoming) (*Conn, error) {
 	c := newConn(t, l, in.Remote)
+	c.place.Load().socket = in.Socket
 	cfg := c.coreConfig(now, l.tls, l.conf, in.OriginalDCID.Bytes())
 	cfg.Early, cfg.Guard = l.conf != nil && l.conf.Allow0RTT, &t.guard
 	cfg.Context = context.WithValue(context.Background(), connKey{}, c)
@@ -106,6 +110,13 @@ func (c *Conn) coreConfig(now time.Time, tlsConfig *tls.Config, conf *Config, od
 		NoGrease:         conf.DisableGrease,
 		FirstVersion:     wire.Version(conf.FirstVersion),
 		ResetKey:         &c.t.reset,
+		NoSpin:           conf.DisableSpinBit,
+
+		DisableActiveMigration: conf.DisableActiveMigration,
+	}
+	c.ignorePreferred = conf.IgnorePreferredAddress
+	if c.listener != nil {
+		cfg.PreferredV4, cfg.PreferredV6 = conf.PreferredAddress.V4, conf.PreferredAddress.V6
 	}
 	conf.Limits.apply(cfg)
 	conf.extensions(cfg)
@@ -125,12 +136,15 @@ func (c *Conn) flush(now time.Time) {
 	}
 	c.flushing = true
 	b := c.t.batches.Get().(*core.Batch)
-	b.MaxSegments = c.t.sock.MaxSegments()
+	socket, _, _ := c.core.Path()
+	if s := c.t.socket(socket); s != nil {
+		b.MaxSegments = s.conn.MaxSegments()
+	}
 	for {
 		c.dirty = false
 		for c.core.Transmit(now, b) {
 			c.mu.Unlock()
-			err := c.t.sock.Write(b.Buf, b.Segment, b.Remote, b.Local, b.ECN)
+			err := c.t.write(b.Socket, b.Buf, b.Segment, b.Remote, b.Local, b.ECN)
 			c.mu.Lock()
 			now = time.Now() // others had the connection meanwhile
 			if err != nil {
@@ -176,7 +190,7 @@ func (c *Conn) notSent(now time.Time, b *core.Batch, err error) {
 	case errors.Is(err, udp.ErrTooBig):
 		c.core.TooBig(now, b.Segment)
 	case errors.Is(err, udp.ErrUnreachable) && c.listener == nil && !c.core.Heard():
-		c.core.Abandon(now, fmt.Errorf("quic: dial %v: %w", c.remote, err))
+		c.core.Abandon(now, fmt.Errorf("quic: dial %v: %w", c.RemoteAddr(), err))
 	}
 }
 
@@ -257,6 +271,12 @@ func (c *Conn) drainEvents() {
 			c.listener.put(c)
 		case core.EventEstablished:
 			c.handleEstablished()
+		case core.EventConfirmed:
+			if c.listener == nil && !c.ignorePreferred {
+				c.preferAddress()
+			}
+		case core.EventMoved, core.EventMoveFailed, core.EventSocketIdle:
+			c.handlePath(&e)
 		case core.EventClosed:
 			c.handleClosed(e.Err)
 		case core.EventDrained:
@@ -293,6 +313,7 @@ func (c *Conn) handleEstablished() {
 
 func (c *Conn) handleClosed(err error) {
 	c.closeErr = publicError(err)
+	c.moved(c.closeErr)
 	if c.cancel != nil {
 		c.cancel(c.closeErr)
 	}
@@ -317,6 +338,7 @@ func (c *Conn) handleDrained() {
 		c.timer.Stop()
 	}
 	c.qlog.close()
+	c.t.releaseAll(c)
 	c.t.forget(c)
 }
 
@@ -361,11 +383,14 @@ func (c *Conn) contextLocked() context.Context {
 	return c.ctx
 }
 
-// LocalAddr returns the address of the socket.
-func (c *Conn) LocalAddr() net.Addr { return c.t.LocalAddr() }
+// LocalAddr returns the address of the socket in use, which Migrate changes.
+func (c *Conn) LocalAddr() net.Addr {
+	return c.t.socketAddr(c.place.Load().socket)
+}
 
-// RemoteAddr returns the peer's address.
-func (c *Conn) RemoteAddr() net.Addr { return net.UDPAddrFromAddrPort(c.remote) }
+// RemoteAddr returns the peer's present address: a client may migrate, and a
+// server may have a preferred one (RFC 9000 §9).
+func (c *Conn) RemoteAddr() net.Addr { return net.UDPAddrFromAddrPort(c.place.Load().remote) }
 
 // ConnectionState is what a connection negotiated.
 type ConnectionState struct {

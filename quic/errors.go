@@ -126,6 +126,15 @@ func (*StatelessResetError) Error() string {
 // Unwrap makes the error net.ErrClosed.
 func (*StatelessResetError) Unwrap() error { return net.ErrClosed }
 
+// NoViablePathError ended a connection whose peer answers at no address any
+// more (RFC 9000 §9.3.2).
+type NoViablePathError struct{}
+
+func (*NoViablePathError) Error() string { return "quic: no path to the peer could be validated" }
+
+// Unwrap makes the error net.ErrClosed.
+func (*NoViablePathError) Unwrap() error { return net.ErrClosed }
+
 // VersionNegotiationError says that client and server have no version in
 // common. It is net.ErrClosed.
 type VersionNegotiationError struct{ Ours, Theirs []Version }
@@ -182,6 +191,8 @@ func publicError(err error) error {
 		return &HandshakeTimeoutError{}
 	case *core.StatelessResetError:
 		return &StatelessResetError{}
+	case *core.NoPathError:
+		return &NoViablePathError{}
 	}
 	return err
 }

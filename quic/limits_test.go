@@ -20,7 +20,7 @@ func TestFullBacklogRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	dead := newConn(l.t, l, l.t.sock.LocalAddr())
+	dead := newConn(l.t, l, l.t.socket(0).conn.LocalAddr())
 	dead.core = new(core.Conn) // never established; it only takes a place
 	l.mu.Lock()
 	for range defaultBacklog {

@@ -12,14 +12,15 @@ import (
 
 // readLoop is the one goroutine of a socket: it runs every connection for
 // which something arrives to completion.
-func (t *Transport) readLoop() {
-	defer close(t.done)
+func (s *socket) readLoop() {
+	defer s.t.readers.Done()
 	var trains [trainsPerRead]udp.Train
-	in := intake{t: t}
+	in := intake{t: s.t, s: s}
+	in.d.Socket = s.index
 	for {
-		n, err := t.sock.Read(trains[:])
+		n, err := s.conn.Read(trains[:])
 		if err != nil {
-			t.broken(err)
+			s.broken(err)
 			return
 		}
 		in.now = time.Now()
@@ -32,11 +33,17 @@ func (t *Transport) readLoop() {
 
 // broken ends everything after an error of the socket that does not pass, and
 // was not Close's doing.
-func (t *Transport) broken(err error) {
+func (s *socket) broken(err error) {
+	t := s.t
 	err = fmt.Errorf("quic: socket: %w", err)
 	t.mu.Lock()
-	if t.closed {
+	if t.closed || s.closed {
 		t.mu.Unlock()
+		return
+	}
+	if s.owner != nil {
+		t.mu.Unlock()
+		s.owner.abandon(err)
 		return
 	}
 	conns := make([]*Conn, 0, len(t.conns))
@@ -59,6 +66,7 @@ func (t *Transport) broken(err error) {
 // as current until another one's datagram comes, or the read is used up.
 type intake struct {
 	t       *Transport
+	s       *socket
 	now     time.Time
 	current *Conn
 	id      uint64 // the destination ID of current's last datagram, if short
@@ -91,7 +99,7 @@ func (in *intake) datagram() {
 		in.t.accept(in.now, route.New, &in.d)
 	case core.RouteReply:
 		in.leave()
-		in.t.sock.Write(route.Reply, 0, in.d.Remote, in.d.Local, 0) // lost or not: nobody waits for it
+		in.s.conn.Write(route.Reply, 0, in.d.Remote, in.d.Local, 0) // lost or not: nobody waits for it
 	case core.RouteReset:
 		in.leave()
 		c := route.Conn

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed51309289/quiver/internal/core"
@@ -21,7 +22,7 @@ import (
 // together is answered by one acknowledgment.
 const trainsPerRead = 4
 
-// A Transport runs QUIC connections on one socket. Set the fields before the
+// A Transport runs QUIC connections on a socket, or on several. Set the fields before the
 // first method call and leave them alone after it. The zero value with a Conn
 // is ready to use.
 type Transport struct {
@@ -40,9 +41,11 @@ type Transport struct {
 
 	once  sync.Once
 	start error
-	sock  udp.Conn
 	reset crypt.ResetKey
 	guard earlyGuard
+
+	sockets atomic.Pointer[[]*socket] // by index; nil = closed. Written under mu
+	readers sync.WaitGroup
 
 	mu       sync.Mutex // guards all below; a leaf: nothing is locked under it
 	router   *core.Router[*Conn]
@@ -56,7 +59,6 @@ type Transport struct {
 	handshakes pool
 	batches    sync.Pool // *core.Batch
 	copies     sync.Pool // *[copyBuffer]byte
-	done       chan struct{}
 }
 
 // init starts the socket's goroutine.
@@ -80,14 +82,9 @@ func (t *Transport) open() error {
 			rand.Read(k.dst[:])
 		}
 	}
-	if c, ok := t.Conn.(*net.UDPConn); ok {
-		s, err := udp.New(c, udp.Config{})
-		if err != nil {
-			return fmt.Errorf("quic: %w", err)
-		}
-		t.sock = s
-	} else {
-		t.sock = udp.Wrap(t.Conn)
+	s, err := newSocket(t, t.Conn)
+	if err != nil {
+		return err
 	}
 	t.router = core.NewRouter[*Conn](core.RouterConfig{
 		Rand:     rand.Reader,
@@ -100,12 +97,13 @@ func (t *Transport) open() error {
 	t.batches.New = func() any { return &core.Batch{Buf: make([]byte, 0, udp.MaxTrainSize)} }
 	t.copies.New = func() any { return new([copyBuffer]byte) }
 	t.guard.g = core.NewGuard(time.Now())
-	t.done = make(chan struct{})
-	go t.readLoop()
+	t.mu.Lock()
+	t.addLocked(s)
+	t.mu.Unlock()
 	return nil
 }
 
-// LocalAddr returns the address of the socket.
+// LocalAddr returns the address of the first socket.
 func (t *Transport) LocalAddr() net.Addr { return t.Conn.LocalAddr() }
 
 // Dial connects to a server and waits until the handshake is complete, or ctx
@@ -244,8 +242,8 @@ func (t *Transport) forget(c *Conn) {
 	}
 }
 
-// Close closes all connections with code 0, and the socket. It waits for the
-// socket's goroutine, so it must not be called from a callback.
+// Close closes all connections with code 0, and the sockets. It waits for the
+// sockets' goroutines, so it must not be called from a callback.
 func (t *Transport) Close() error {
 	if err := t.init(); err != nil {
 		if t.Conn != nil {
@@ -256,7 +254,7 @@ func (t *Transport) Close() error {
 	t.mu.Lock()
 	if t.closed {
 		t.mu.Unlock()
-		<-t.done
+		t.readers.Wait()
 		return nil
 	}
 	t.closed, t.refuses = true, net.ErrClosed
@@ -272,8 +270,7 @@ func (t *Transport) Close() error {
 		c.CloseWithError(0, "")
 		c.abandon(net.ErrClosed)
 	}
-	err := t.sock.Close()
-	<-t.done
+	err := t.closeSockets()
 	t.waitLogs()
 	return err
 }
