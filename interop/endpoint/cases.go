@@ -23,6 +23,7 @@ type testCase struct {
 	http3         bool     // client: HTTP/3 instead of HTTP/0.9
 	updateKeys    bool     // client: update keys early
 	justNegotiate bool     // client: done when the version was refused
+	forget        bool     // server: restart in the middle; client: survive that
 }
 
 // patient are timeouts for networks that lose a third of all packets.
@@ -43,6 +44,8 @@ var cases = map[string]map[string]testCase{
 		"keyupdate":          {updateKeys: true},
 		"ecn":                {},
 		"versionnegotiation": {conf: quic.Config{Versions: []quic.Version{0x1a2a3a4a}}, justNegotiate: true},
+		// The PING reaches the server's second life when its first had acknowledged all.
+		"stateless-reset": {conf: quic.Config{KeepAlivePeriod: 500 * time.Millisecond}, forget: true},
 	},
 	"server": {
 		"handshake":          {conf: patient},
@@ -53,5 +56,7 @@ var cases = map[string]map[string]testCase{
 		"multiconnect":       {conf: patient},
 		"ecn":                {},
 		"versionnegotiation": {},
+		"mtu-blackhole":      {conf: patient},
+		"stateless-reset":    {forget: true},
 	},
 }

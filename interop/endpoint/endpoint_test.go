@@ -103,7 +103,7 @@ func TestEveryCaseOfBothRolesBringsTheFiles(t *testing.T) {
 				}
 			}
 			keys, err := os.ReadFile(filepath.Join(w.certs, "keys.log"))
-			if conns := map[bool]int{true: 2, false: 1}[name == "multiconnect"]; err != nil || bytes.Count(keys, []byte("CLIENT_TRAFFIC_SECRET_0")) != conns {
+			if conns := map[bool]int{true: 2, false: 1}[name == "multiconnect" || name == "stateless-reset"]; err != nil || bytes.Count(keys, []byte("CLIENT_TRAFFIC_SECRET_0")) != conns {
 				t.Errorf("key log: %v, %q, want the secrets of %d connections", err, keys, conns)
 			}
 		})
@@ -111,7 +111,7 @@ func TestEveryCaseOfBothRolesBringsTheFiles(t *testing.T) {
 }
 
 func TestVersionNegotiationCaseEndsWithTheServersAnswer(t *testing.T) {
-	if code, said := newWorld(t, nil).play(t, "versionnegotiation", "a"); code != ExitOK || !strings.Contains(said, "version negotiated") {
+	if code, said := newWorld(t, nil).play(t, "versionnegotiation", ""); code != ExitOK || !strings.Contains(said, "version negotiated") {
 		t.Errorf("client exits with %d, %s, want 0 and what the server has", code, said)
 	}
 }
@@ -277,5 +277,26 @@ func TestSelfSignedCertificateHoldsForItsNames(t *testing.T) {
 		if _, err := leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: roots}); (err == nil) != want {
 			t.Errorf("name %s: %v, want %v", name, err, want)
 		}
+	}
+}
+
+func TestResetCaseFailsWhenTheServerLives(t *testing.T) {
+	w := newWorld(t, map[string]string{"a": "small", "b": "other"})
+	addr := freeAddr(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	served := make(chan int, 1)
+	go func() {
+		served <- Run(ctx, Env{Role: "server", TestCase: "transfer", Listen: addr, WWW: w.www, Certs: w.certs}, io.Discard, io.Discard)
+	}()
+	var said bytes.Buffer
+	code := Run(ctx, Env{
+		Role: "client", TestCase: "stateless-reset", Requests: []string{"https://" + addr + "/a", "https://" + addr + "/b"},
+		Downloads: w.downloads, Certs: w.certs,
+	}, &said, &said)
+	cancel()
+	<-served
+	if code != ExitFailed || !strings.Contains(said.String(), "want a stateless reset") {
+		t.Errorf("client exits with %d, %q, want 1 because nobody reset the connection", code, &said)
 	}
 }

@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"time"
 
@@ -83,6 +85,11 @@ func runServer(ctx context.Context, e *Env, tc *testCase, keylog io.Writer, log 
 		Conf: &tc.conf, WWW: e.WWW, Retry: tc.retry, Log: log,
 	}
 	log.Info("listening", "addr", sock.LocalAddr())
+	if tc.forget {
+		key := new([32]byte)
+		rand.Read(key[:])
+		return s.serveAndForget(ctx, sock, key)
+	}
 	return s.Serve(ctx, sock)
 }
 
@@ -99,16 +106,34 @@ func runClient(ctx context.Context, e *Env, tc *testCase, keylog io.Writer, log 
 	if tc.updateKeys {
 		c.OnConn = func(conn *quic.Conn) { go updateKeys(conn) }
 	}
-	err = c.Fetch(ctx, e.Requests)
-	if tc.justNegotiate {
-		var refused *quic.VersionNegotiationError
-		if errors.As(err, &refused) {
-			log.Info("version negotiated", "server", fmt.Sprint(refused.Theirs))
-			return nil
-		}
+	switch {
+	case tc.justNegotiate:
+		return c.wantRefusal(ctx, e.Requests)
+	case tc.forget:
+		return c.fetchAcrossReset(ctx, e.Requests)
+	}
+	return c.Fetch(ctx, e.Requests)
+}
+
+// wantRefusal dials in a version that no server knows; whatever the URL names is not asked for.
+func (c *Client) wantRefusal(ctx context.Context, urls []string) error {
+	if len(urls) == 0 {
+		return errors.New("no URL: want one that names the server")
+	}
+	u, err := url.Parse(urls[0])
+	if err != nil {
+		return err
+	}
+	t, _, err := c.connect(ctx, u)
+	if t != nil {
+		defer t.Close()
+	}
+	refused, ok := errors.AsType[*quic.VersionNegotiationError](err)
+	if !ok {
 		return fmt.Errorf("version negotiation: got %v, want a Version Negotiation packet", err)
 	}
-	return err
+	c.Log.Info("version negotiated", "server", fmt.Sprint(refused.Theirs))
+	return nil
 }
 
 // updateKeys begins one key update as soon as the protocol allows it.
@@ -125,7 +150,7 @@ func updateKeys(conn *quic.Conn) {
 // clientTLS trusts the run's certificate authority; without one it trusts
 // anybody, as the contract allows.
 func clientTLS(e *Env) (*tls.Config, error) {
-	cfg := &tls.Config{NextProtos: []string{ALPN}, MinVersion: tls.VersionTLS13}
+	cfg := &tls.Config{NextProtos: []string{ALPN, H3}, MinVersion: tls.VersionTLS13} // what the server prefers of them
 	pem, err := os.ReadFile(e.cert("ca.pem"))
 	if errors.Is(err, os.ErrNotExist) {
 		cfg.InsecureSkipVerify = true

@@ -34,7 +34,9 @@ type Server struct {
 	Conf  *quic.Config
 	WWW   string // directory
 	Retry bool   // ask every client for a Retry
-	Log   *slog.Logger
+	// ResetKey, if set, resets connections of a former Server with the same key.
+	ResetKey *[32]byte
+	Log      *slog.Logger
 }
 
 // Serve answers requests on sock until ctx is done; then it closes all
@@ -46,7 +48,7 @@ func (s *Server) Serve(ctx context.Context, sock net.PacketConn) error {
 		return err
 	}
 	defer root.Close()
-	t := &quic.Transport{Conn: sock}
+	t := &quic.Transport{Conn: sock, StatelessResetKey: s.ResetKey}
 	if s.Retry {
 		t.RequireRetry = func(netip.AddrPort) bool { return true }
 	}
