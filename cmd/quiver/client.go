@@ -180,5 +180,9 @@ func (d *downloads) printStats(w io.Writer) {
 		fmt.Fprintf(w, "%s: QUIC %v, %s, %s, %s; RTT %s, least %s; %s window %s; datagrams of %d bytes\n",
 			c.RemoteAddr(), s.Version, s.TLS.NegotiatedProtocol, tls.CipherSuiteName(s.TLS.CipherSuite), s.TLS.CurveID,
 			durationText(st.SmoothedRTT), durationText(st.MinRTT), st.Congestion, sizeText(int64(st.CongestionWindow)), st.MTU)
+		fmt.Fprintf(w, "  sent     %d packets, %s; %d lost, %d of them came after all; %s sent again; %d probe timeouts\n",
+			st.PacketsSent, sizeText(int64(st.BytesSent)), st.PacketsLost, st.PacketsSpurious, sizeText(int64(st.BytesResent)), st.ProbeTimeouts)
+		fmt.Fprintf(w, "  received %d packets, %s; %d dropped; %d streams; ECN %s, %d marked CE\n",
+			st.PacketsReceived, sizeText(int64(st.BytesReceived)), st.PacketsDropped, st.StreamsOpened+st.StreamsAccepted, st.ECN, st.ReceivedCE)
 	}
 }

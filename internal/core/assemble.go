@@ -124,6 +124,7 @@ func (c *Conn) appendCrypto(p *packet, buf []byte) {
 		p.end = len(wire.AppendCryptoHeader(buf[:p.end], start, int(n)))
 		s.out.read(start, buf[p.end:p.end+int(n)])
 		p.end += int(n)
+		c.countResent(start, start+n, s.out.next)
 		s.out.sent(start, start+n)
 		c.record(p, sentFrame{kind: sentCrypto, space: p.id, off: start, n: uint32(n)})
 	}
@@ -353,6 +354,7 @@ func (c *Conn) sentStream(p *packet, s *Stream, start, end uint64, fin bool) {
 	if end > w.buf.next {
 		c.flow.sent += end - max(start, w.buf.next)
 	}
+	c.countResent(start, end, w.buf.next)
 	w.buf.sent(start, end)
 	if w.resetWait {
 		c.sentReliable(s)

@@ -51,6 +51,7 @@ type Conn struct {
 	control   control
 	datagrams datagrams
 	ackFreq   ackFrequency
+	count     counters
 	pool      chunkPool
 	slab      frameSlab
 
@@ -248,34 +249,3 @@ func (c *Conn) Err() error { return c.closing.err }
 
 // Version returns the version in use.
 func (c *Conn) Version() wire.Version { return c.version }
-
-// Stats is what a connection measured.
-type Stats struct {
-	SmoothedRTT, MinRTT, LatestRTT time.Duration
-	CongestionWindow, InFlight     int // bytes
-	MTU                            int // bytes of UDP payload
-	Congestion                     string
-	KeyUpdates                     uint64
-	PacketsLost, PacketsSpurious   uint64
-
-	// Datagrams (RFC 9221): sent and received, dropped because they waited too
-	// long to be sent, and dropped because the application did not read them.
-	DatagramsSent, DatagramsReceived, DatagramsDropped, DatagramsUnread uint64
-}
-
-// Stats returns the present measurements.
-func (c *Conn) Stats() Stats {
-	r := &c.path.rec.RTT
-	lost, spurious := c.det.Lost()
-	return Stats{
-		PacketsLost: lost, PacketsSpurious: spurious,
-		SmoothedRTT: r.Smoothed(), MinRTT: r.Min(), LatestRTT: r.Latest(),
-		CongestionWindow: c.path.rec.Congestion().Window(),
-		InFlight:         c.path.rec.BytesInFlight(),
-		MTU:              c.path.rec.MTU.Current(),
-		Congestion:       c.path.rec.Congestion().Name(),
-		KeyUpdates:       c.keys.number,
-		DatagramsSent:    c.datagrams.sent, DatagramsReceived: c.datagrams.received,
-		DatagramsDropped: c.datagrams.dropped, DatagramsUnread: c.datagrams.unread,
-	}
-}

@@ -36,6 +36,7 @@ type heldPacket struct {
 // connection's. It decrypts d.Data in place.
 func (c *Conn) Receive(now Time, d *Datagram) {
 	t := c.at(now)
+	c.count.bytesReceived += uint64(len(d.Data))
 	switch {
 	case c.closing.state == stateClosing:
 		c.receiveClosing()
@@ -43,7 +44,7 @@ func (c *Conn) Receive(now Time, d *Datagram) {
 	case c.closing.state != stateOpen:
 		return
 	case !c.arrive(d):
-		c.log.PacketDropped(t, wire.Packet1RTT, len(d.Data), "unknown_path")
+		c.dropPacket(t, wire.Packet1RTT, len(d.Data), "unknown_path")
 		return
 	}
 	c.receiveDatagram(t, d.Data, d.ECN)
@@ -72,7 +73,7 @@ func (c *Conn) receiveDatagram(now hook.Instant, data []byte, ecn uint8) {
 		}
 		var h wire.Header
 		if !wire.ParseLong(data, &h) {
-			c.log.PacketDropped(now, wire.PacketInitial, len(data), "header_parse_error")
+			c.dropPacket(now, wire.PacketInitial, len(data), "header_parse_error")
 			return
 		}
 		// RFC 9000 §12.2: a coalesced packet for another ID is ignored.
@@ -101,7 +102,7 @@ func (c *Conn) receiveLong(now hook.Instant, pkt []byte, h *wire.Header, ecn uin
 		id = recovery.Handshake
 	}
 	if !c.takesVersion(h) || !c.takesFixedBit(pkt[0]) || !c.knownPeer(h) {
-		c.log.PacketDropped(now, h.Type, len(pkt), "header_mismatch")
+		c.dropPacket(now, h.Type, len(pkt), "header_mismatch")
 		return
 	}
 	s := &c.spaces[id]
@@ -113,7 +114,7 @@ func (c *Conn) receiveLong(now hook.Instant, pkt []byte, h *wire.Header, ecn uin
 	// RFC 9000 §17.2.2: a token in an Initial of the server is an error; it is
 	// not authenticated yet, so the packet goes.
 	if c.client && h.Type == wire.PacketInitial && len(h.Token) > 0 {
-		c.log.PacketDropped(now, h.Type, len(pkt), "unexpected_token")
+		c.dropPacket(now, h.Type, len(pkt), "unexpected_token")
 		return
 	}
 	payload, pn, err := openLong(s, keys, pkt, h.PNOffset)
@@ -179,7 +180,7 @@ func decodeNumber(r *recovery.Received, truncated uint64, pnLen int) uint64 {
 func (c *Conn) receiveShort(now hook.Instant, pkt []byte, ecn uint8) {
 	var h wire.Header
 	if !wire.ParseShort(pkt, LocalIDLen, &h) || !c.takesFixedBit(pkt[0]) {
-		c.log.PacketDropped(now, wire.Packet1RTT, len(pkt), "header_parse_error")
+		c.dropPacket(now, wire.Packet1RTT, len(pkt), "header_parse_error")
 		return
 	}
 	if c.spaces[recovery.AppData].read == nil {
@@ -204,6 +205,7 @@ func (c *Conn) receiveShort(now hook.Instant, pkt []byte, ecn uint8) {
 // process handles an authenticated packet.
 func (c *Conn) process(now hook.Instant, id recovery.SpaceID, info *qlog.PacketInfo, payload []byte, reserved bool) {
 	c.idle.onReceive(now)
+	c.count.packetsReceived++
 	if c.log != nil {
 		c.log.PacketReceived(now, *info, payload)
 	}
@@ -238,14 +240,11 @@ func (c *Conn) dropped(now hook.Instant, t wire.PacketType, size int, err error)
 		c.fail(now, err)
 		return
 	}
-	if c.log == nil {
-		return
-	}
 	trigger := "decryption_failure"
 	if err == errDuplicate {
 		trigger = "duplicate"
 	}
-	c.log.PacketDropped(now, t, size, trigger)
+	c.dropPacket(now, t, size, trigger)
 }
 
 // hold keeps a packet that came before its keys (RFC 9001 §5.7); gone says
@@ -256,7 +255,7 @@ func (c *Conn) hold(now hook.Instant, t wire.PacketType, pkt []byte, ecn uint8, 
 		size += len(h.data)
 	}
 	if gone || len(c.held) >= maxHeldPackets || size+len(pkt) > maxHeldBytes {
-		c.log.PacketDropped(now, t, len(pkt), "key_unavailable")
+		c.dropPacket(now, t, len(pkt), "key_unavailable")
 		return
 	}
 	c.log.PacketBuffered(now, t, len(pkt), "keys_unavailable")

@@ -84,6 +84,7 @@ func (c *Conn) onLossTimeout(now hook.Instant) {
 	if probe.Count == 0 {
 		return
 	}
+	c.count.probeTimeouts++
 	c.probe(probe.Space, probe.Count)
 	// RFC 9002 §6.2.4: in the handshake, spaces with data of their own are
 	// probed along with it, in the same datagrams. What was lost in one space

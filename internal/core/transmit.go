@@ -278,6 +278,8 @@ func (c *Conn) finishPacket(now hook.Instant, p *packet, buf []byte, ecn uint8) 
 	if ecn != 0 {
 		p.sent.Flags |= recovery.ECT
 	}
+	c.count.packetsSent++
+	c.count.bytesSent += uint64(size)
 	c.det.OnSent(now, p.id, p.pn, p.sent)
 	c.afterSent(now, p)
 }

@@ -95,6 +95,7 @@ func (c *Conn) pathValidated(now hook.Instant, p *path) {
 		c.startValidation(now, p)
 		return
 	}
+	c.count.pathsValidated++
 	if c.confirmed {
 		p.rec.MTU.Start(now)
 	}

@@ -45,6 +45,24 @@ func (e *ECN) Capable() bool { return e.state == ecnCapable }
 // Failed reports whether marking is off for good on this path.
 func (e *ECN) Failed() bool { return e.state == ecnFailed }
 
+// State names where the path stands in RFC 9000 §A.4; off means that it was never tried.
+func (e *ECN) State() string {
+	if e.state == ecnFailed && e.sent == 0 {
+		return "off"
+	}
+	return [...]string{"testing", "unknown", "capable", "failed"}[e.state]
+}
+
+// ReportedECN returns the counts of marks that the peer reported last, of all spaces.
+func (d *Detector) ReportedECN() (n ECNCounts) {
+	for i := range d.spaces {
+		n.ECT0 += d.spaces[i].ecn.ECT0
+		n.ECT1 += d.spaces[i].ecn.ECT1
+		n.CE += d.spaces[i].ecn.CE
+	}
+	return n
+}
+
 // disable turns marking off.
 func (e *ECN) disable() { e.state = ecnFailed }
 
