@@ -105,6 +105,25 @@ func TestNamesComeFromTheHostsFileOnly(t *testing.T) {
 	}
 }
 
+// TestAnswersToAReboundAddressReachTheClient has a NAT whose address nobody on the client's link has.
+func TestAnswersToAReboundAddressReachTheClient(t *testing.T) {
+	t.Parallel()
+	b := pick(t, "netns")
+	for _, host := range []string{"server4", "server6"} {
+		if host == "server6" && !haveIPv6() {
+			need.Missing(t, "ipv6", "this kernel runs without IPv6")
+		}
+		j := testJob(t, b, "echo", "echo")
+		askFor(t, b, j, host)
+		j.Scenario = "rebind --delay=5ms --bandwidth=10Mbps --queue=25 --first-rebind=1ns --rebind-addr"
+		var log bytes.Buffer
+		out := b.Run(t.Context(), j, &log)
+		if out.Err != nil || out.Client.Code != 0 || out.Sim.Rebinds != 1 || out.Sim.ToServer.Delivered < echoPackets {
+			t.Errorf("%s: outcome %+v, want the echo to come back after one rebinding\n%s", host, out, &log)
+		}
+	}
+}
+
 // TestTCPCompetesBesideTheEndpoints lets five round trips of 200 ms pass, in which CUBIC opens its window.
 func TestTCPCompetesBesideTheEndpoints(t *testing.T) {
 	t.Parallel()
