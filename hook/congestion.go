@@ -45,6 +45,20 @@ type LossUndoer interface {
 	UndoLoss(now Instant)
 }
 
+// Resumer is an optional part of a Congestion that can begin where an earlier connection over the same path stood (RFC 9959).
+type Resumer interface {
+	// Resume sets the window to bytes that the path was just seen to carry. threshold, if not 0, is where slow start must end: more than that
+	// the path did not carry.
+	Resume(now Instant, window, threshold int)
+}
+
+// SavedPath is what is known of a path from an earlier connection to the same peer.
+type SavedPath struct {
+	RTT    time.Duration // least round-trip time
+	Window int           // bytes that arrived within a round trip
+	When   time.Time     // when it was measured
+}
+
 // RTT is the state of a path's round-trip time estimate (RFC 9002 §5). While HasSample is false Smoothed and Var hold the initial values
 // and Latest and Min are 0.
 type RTT struct {

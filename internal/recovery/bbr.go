@@ -117,6 +117,7 @@ func newBBR(mss int) *bbr {
 
 var _ hook.Congestion = (*bbr)(nil)
 var _ hook.LossUndoer = (*bbr)(nil)
+var _ hook.Resumer = (*bbr)(nil)
 
 // Name returns "bbr".
 func (b *bbr) Name() string { return "bbr" }
@@ -158,6 +159,16 @@ func (b *bbr) restart(now hook.Instant) {
 		b.s.now = now
 		b.checkProbeRTTDone()
 	}
+}
+
+// Resume takes the window that the path was seen to carry; the bandwidth follows from the samples.
+func (b *bbr) Resume(now hook.Instant, window, threshold int) {
+	b.touched = true
+	if threshold > 0 {
+		b.window = max(min(b.window, window), 2*b.mss)
+		return
+	}
+	b.window = max(b.window, window)
 }
 
 // Acked updates the model, then the state, then rate and window (§5.2.3).

@@ -121,6 +121,15 @@ func (w *window) undo() bool {
 	return true
 }
 
+// Resume sets what the path was seen to carry.
+func (w *window) Resume(now hook.Instant, size, threshold int) {
+	w.touched = true
+	w.size = max(size, w.minimum())
+	if threshold > 0 {
+		w.ssthresh = max(threshold, w.size)
+	}
+}
+
 // collapse answers persistent congestion.
 func (w *window) collapse() {
 	// RFC 9002 §7.6.2: the window MUST be reduced to the minimum; the sender goes back to slow start.

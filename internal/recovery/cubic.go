@@ -34,6 +34,7 @@ type curveState struct {
 var _ hook.Congestion = (*cubic)(nil)
 var _ hook.SlowStarter = (*cubic)(nil)
 var _ hook.LossUndoer = (*cubic)(nil)
+var _ hook.Resumer = (*cubic)(nil)
 
 func newCubic(mss int) *cubic {
 	c := new(cubic)

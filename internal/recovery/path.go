@@ -40,6 +40,9 @@ type Path struct {
 	lost      uint64 // packets declared lost, probes aside
 	spurious  uint64 // of them arrived after all
 	use       usage
+	carried   carried
+	unproved  hook.SavedPath // offered to Resume, and not disproved
+	resume    *resume        // nil = nothing to resume, or done
 	tally     tally
 	collapsed hook.Instant // packets sent until then were part of the last persistent congestion
 	ackEvent  hook.Acked   // here, so that telling the controller allocates nothing
@@ -112,7 +115,13 @@ func (p *Path) BytesInFlight() int { return p.inFlight }
 
 // Window returns the congestion window in bytes.
 // RFC 9002 §7.2: whatever a controller says, two datagrams are the minimum.
-func (p *Path) Window() int { return max(p.cc.Window(), 2*p.MTU.Current()) }
+func (p *Path) Window() int {
+	window := p.cc.Window()
+	if p.resume != nil {
+		window = p.resume.limit(window)
+	}
+	return max(window, 2*p.MTU.Current())
+}
 
 // Lost returns how many packets were declared lost, probes of the datagram size aside, and how many of them arrived after all.
 func (p *Path) Lost() (lost, spurious uint64) { return p.lost, p.spurious }
@@ -124,7 +133,11 @@ func (p *Path) InSlowStart() bool { return p.slow != nil && p.slow.InSlowStart()
 func (p *Path) PacingRate() uint64 { return p.pace().rate }
 
 func (p *Path) pace() pace {
-	return newPace(p.cc.PacingRate(), p.Window(), p.MTU.Current(), &p.RTT, p.InSlowStart())
+	rate := p.cc.PacingRate()
+	if p.resume != nil {
+		rate = p.resume.rate(rate, p.RTT.Smoothed())
+	}
+	return newPace(rate, p.Window(), p.MTU.Current(), &p.RTT, p.InSlowStart())
 }
 
 // Budget returns how many bytes the congestion window and the pacer let leave now. It is 0 or at least one full datagram. When it is
@@ -150,6 +163,9 @@ func (p *Path) onSent(now hook.Instant, size int) {
 	p.inFlight += size
 	p.use.peak = max(p.use.peak, p.inFlight)
 	p.pacer.sent(size)
+	if p.resume != nil {
+		p.resume.sent(now)
+	}
 	p.cc.Sent(now, size, p.inFlight)
 }
 
@@ -182,6 +198,9 @@ func (p *Path) conclude(now hook.Instant) {
 			TxInFlight: int(t.ackedLoad), LostSince: p.losses.since(t.newestAcked), AppLimited: p.rate.limitedAt(t.newestAcked)}
 		p.cc.Lost(&p.lossNews)
 	}
+	if p.resume != nil && (t.lost > 0 || t.ce) {
+		p.resume.onCongestion(p)
+	}
 	if t.acks > 0 {
 		p.concludeAcks(now)
 	}
@@ -207,7 +226,11 @@ func (p *Path) concludeAcks(now hook.Instant) {
 		AppLimited: p.use.appLimited(p.Window()), RTT: p.RTT.Snapshot(), RTTSampled: t.rttSampled,
 		Round: p.use.round, Rate: p.rate.onAck(now, t.newestAcked, t.acked, p.RTT.Min()),
 	}
+	p.carried.onAck(p.ackEvent.Round, p.rate.delivered)
 	p.cc.Acked(&p.ackEvent)
+	if p.resume != nil {
+		p.resume.onAck(now, p)
+	}
 	p.use.peak = max(p.use.peak, p.inFlight)
 }
 
