@@ -58,6 +58,11 @@ type Config struct {
 	// The connection calls it and what it returns under its lock, see hook.
 	NewCongestion func(hook.CongestionConfig) hook.Congestion
 
+	// CarefulResume lets a connection begin with half of what an earlier one to
+	// the same address carried, and go back at once if that is too much (RFC
+	// 9959); see NewPathStore. nil = every connection begins anew.
+	CarefulResume PathStore
+
 	// MaxDatagramSize bounds path MTU discovery, in bytes of UDP payload.
 	// 0 = 16000, negative = no discovery: every datagram has at most 1200 bytes.
 	MaxDatagramSize int

@@ -34,6 +34,7 @@ type Conn struct {
 	inbox       inbox
 
 	established     chan struct{}
+	paths           PathStore // nil = nothing is remembered
 	ignorePreferred bool
 
 	mu       sync.Mutex // guards core and all below; no system call, wait or callback under it
@@ -117,6 +118,9 @@ func (c *Conn) coreConfig(now time.Time, tlsConfig *tls.Config, conf *Config, od
 	c.ignorePreferred = conf.IgnorePreferredAddress
 	if c.listener != nil {
 		cfg.PreferredV4, cfg.PreferredV6 = conf.PreferredAddress.V4, conf.PreferredAddress.V6
+	}
+	if c.paths = conf.CarefulResume; c.paths != nil {
+		cfg.SavedPath, _ = c.paths.Take(c.place.Load().remote.Addr())
 	}
 	conf.Limits.apply(cfg)
 	conf.extensions(cfg)
@@ -314,6 +318,7 @@ func (c *Conn) handleEstablished() {
 func (c *Conn) handleClosed(err error) {
 	c.closeErr = publicError(err)
 	c.moved(c.closeErr)
+	c.savePath()
 	if c.cancel != nil {
 		c.cancel(c.closeErr)
 	}

@@ -42,6 +42,7 @@ type Config struct {
 	ResetStreamAt bool
 
 	Congestion func(mss int) hook.Congestion
+	SavedPath  hook.SavedPath // of an earlier connection to the same peer; zero = none
 	AckPolicy  hook.AckPolicy // nil = the built-in one
 	MaxMTU     int            // bytes of UDP payload; 0 = no discovery beyond 1200
 	NoECN      bool

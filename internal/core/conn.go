@@ -154,6 +154,7 @@ func newConn(now Time, cfg *Config, client bool, local netip.Addr, remote netip.
 	c.peer = wire.DefaultParams()
 	c.path = &path{local: local, remote: remote}
 	c.path.rec = c.newRecovery(0)
+	c.path.rec.Resume(cfg.SavedPath)
 	c.path.spin = c.newSpin()
 	c.paths = []*path{c.path}
 	c.det = recovery.NewDetector(recovery.Config{Client: client, Forget: c.forgetSent}, c.path.rec)

@@ -64,6 +64,13 @@ func (p *path) sameHosts(q *path) bool {
 	return p.remote.Addr() == q.remote.Addr() && p.local == q.local && p.local.IsValid()
 }
 
+// SavedPath returns the peer's address on the path in use, and what a later
+// connection to it may begin with, false if nothing is worth it.
+func (c *Conn) SavedPath() (remote netip.Addr, saved hook.SavedPath, ok bool) {
+	saved, ok = c.path.rec.Saved()
+	return c.path.remote.Addr(), saved, ok
+}
+
 // newRecovery returns what a path without history knows of its network.
 func (c *Conn) newRecovery(id uint8) *recovery.Path {
 	rec := recovery.NewPath(recovery.PathConfig{
