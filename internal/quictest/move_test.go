@@ -237,3 +237,42 @@ func TestCongestionStateIsKeptForAPortAndNotForAnAddress(t *testing.T) {
 		})
 	}
 }
+
+// The runner's rebind-port and rebind-addr: the client does not know that it has
+// another address, and at times has nothing to say.
+func TestTransferSurvivesRebinding(t *testing.T) {
+	link := netsim.LinkConfig{Delay: 15 * time.Millisecond, Bandwidth: 10_000_000, QueuePackets: 25}
+	for name, addr := range map[string]bool{"port": false, "address": true} {
+		t.Run(name, func(t *testing.T) {
+			challenged := map[netip.AddrPort]bool{}
+			p := NewPair(t, Seed(t, 5), Options{
+				ToServer: link, ToClient: link, NAT: netsim.NAT{First: time.Second, Every: time.Second, Addr: addr},
+				Config: func(side netsim.Side, cfg *core.Config) {
+					if side == netsim.Left {
+						cfg.KeepAlive = 200 * time.Millisecond
+					}
+				},
+				Pass: func(src, dst netip.AddrPort, d []byte) bool {
+					if src.Port() == netsim.ServerPort && !challenged[dst] {
+						challenged[dst] = true
+						if len(d) != wire.MinInitialDatagram && len(d) > 100 {
+							t.Errorf("the first datagram to %v has %d bytes, want a challenge: 1200, or as little as it needs", dst, len(d))
+						}
+					}
+					return true
+				},
+			})
+			serve(p)
+			runTransfer(t, p, []byte("5000000"))
+			if len(challenged) < 4 {
+				t.Errorf("the server sent to %d addresses, want one for each rebinding", len(challenged))
+			}
+			if s := p.Server.Conns[0]; s.Paths() > 4 {
+				t.Errorf("the server keeps %d paths", s.Paths())
+			}
+			if took := p.Clock.Since(); took > 10*time.Second {
+				t.Errorf("5 MB took %v at 10 Mbit/s, want little more than 4 s", took)
+			}
+		})
+	}
+}

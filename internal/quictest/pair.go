@@ -29,6 +29,7 @@ const maxSteps = 4_000_000
 // Options describes a Pair. The zero value is a perfect link of 15 ms each way.
 type Options struct {
 	ToServer, ToClient netsim.LinkConfig
+	NAT                netsim.NAT // in front of the client
 	// Config changes the configuration of a side after the defaults were set.
 	Config func(side netsim.Side, cfg *core.Config)
 	Retry  bool // the server asks every client for a Retry
@@ -113,7 +114,9 @@ func NewPair(t *testing.T, seed uint64, opts Options) *Pair {
 		opts.ToServer.Delay, opts.ToClient.Delay = 15*time.Millisecond, 15*time.Millisecond
 	}
 	p := &Pair{Seed: seed, t: t, opts: opts}
-	p.Sim = netsim.NewSim(netsim.NewScenario(opts.ToServer, opts.ToClient), seed)
+	scenario := netsim.NewScenario(opts.ToServer, opts.ToClient)
+	scenario.NAT = opts.NAT
+	p.Sim = netsim.NewSim(scenario, seed)
 	client, server := TLSConfigs(p.Clock.Now(), "test")
 	p.Client = p.newEndpoint(netsim.Left, netip.AddrPortFrom(netsim.ClientV4, 50000))
 	p.Server = p.newEndpoint(netsim.Right, netip.AddrPortFrom(netsim.ServerV4, netsim.ServerPort))

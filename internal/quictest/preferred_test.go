@@ -100,7 +100,7 @@ func TestIDOfThePreferredAddressCountsAndHasNumberOne(t *testing.T) {
 	r.WantClose("one more", core.ConnectionIDLimitError)
 }
 
-func TestServerIssuesNumberTwoAfterThePreferredAddress(t *testing.T) {
+func TestServerCountsTheIDOfItsPreferredAddress(t *testing.T) {
 	r := NewRawClient(t, RawOptions{Config: func(cfg *core.Config) { cfg.PreferredV4 = preferredPort }})
 	r.SendCrypto(Initial)
 	r.SendCrypto(Handshake)
@@ -111,14 +111,16 @@ func TestServerIssuesNumberTwoAfterThePreferredAddress(t *testing.T) {
 	if p.ResetToken != r.cfg.ResetKey.Token(p.ConnID) {
 		t.Error("RFC 9000 §18.2: the token is not that of the connection ID")
 	}
-	_, f := r.WantFrame("more IDs", wire.FrameNewConnectionID)
-	if f.Sequence != 2 {
-		t.Errorf("RFC 9000 §5.1.1: next ID has number %d, want 2", f.Sequence)
-	}
 	r.Connect()
+	first := r.DCID
 	r.DCID = p.ConnID
 	r.Send(App, challenge(3))
 	r.WantFrame("the ID routes", wire.FramePathResponse)
+	r.DCID = first
+	r.Send(App, encode(wire.Frame{Type: wire.FrameRetireConnectionID, Sequence: 1}))
+	if _, f := r.WantFrame("an ID for the one that is gone", wire.FrameNewConnectionID); f.Sequence != 4 {
+		t.Errorf("RFC 9000 §5.1.1: next ID has number %d, want 4 after 0 to 3", f.Sequence)
+	}
 }
 
 func TestPreferredAddressOfAServerWithoutIDsIsAnError(t *testing.T) {
