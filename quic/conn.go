@@ -427,8 +427,9 @@ func (c *Conn) ConnectionState() ConnectionState {
 	return s
 }
 
-// UpdateKeys begins a key update (RFC 9001 §6). It reports false while the
-// protocol does not allow one.
+// UpdateKeys begins a key update (RFC 9001 §6), now or as soon as the protocol
+// allows one. It reports whether it began; ConnectionStats counts updates.
+// Before keys wear out they are updated anyway.
 func (c *Conn) UpdateKeys() bool {
 	c.mu.Lock()
 	now := time.Now()

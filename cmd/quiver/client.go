@@ -166,7 +166,7 @@ func clientHint(err error) string {
 	case errors.As(err, &closed) && closed.Code == alertNoProtocol:
 		return "the server speaks neither HTTP/3 (h3) nor HTTP/0.9 (hq-interop), or not the one that --http asks for"
 	case errors.As(err, &version):
-		return "the server speaks other versions of QUIC than 1"
+		return "the server speaks other versions of QUIC than we do, or than --version allows"
 	case errors.As(err, &silent) && errors.As(err, &dial):
 		return "nothing answered: is a QUIC server listening on UDP at " + dial.Host + ", and does UDP get through?"
 	}

@@ -16,6 +16,7 @@ func completeFlags(root *cobra.Command) {
 	}
 	for _, name := range []string{"server", "client"} {
 		completeDirs(find(root, name), "qlog")
+		completeWords(find(root, name), "version", versionNames...)
 	}
 	server := find(root, "server")
 	completeWords(find(root, "client"), "http", "3", "0.9")

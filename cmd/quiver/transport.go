@@ -13,23 +13,36 @@ import (
 
 // transportOptions are the flags that server and client share.
 type transportOptions struct {
-	qlog, keylog, cc string
-	debug            bool
+	qlog, keylog, cc, version string
+	debug                     bool
 }
 
 // congestionControllers are the names that --cc takes.
 var congestionControllers = []string{"cubic", "newreno", "bbr"}
+
+// versionNames are the names that --version takes.
+var versionNames = []string{quic.Version1.String(), quic.Version2.String()}
 
 func (o *transportOptions) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.qlog, "qlog", "", "write a qlog for each connection to `DIR` (default $QLOGDIR, or none)")
 	f.StringVar(&o.keylog, "keylog", "", "append TLS secrets to `FILE`, for decrypting traces (default $SSLKEYLOGFILE, or none)")
 	f.StringVar(&o.cc, "cc", "cubic", "congestion `CONTROLLER`: "+strings.Join(congestionControllers, ", "))
+	f.StringVar(&o.version, "version", "", "speak this `VERSION` of QUIC only: "+strings.Join(versionNames, ", ")+" (default each, beginning in v1)")
 	f.BoolVarP(&o.debug, "debug", "d", false, "say more on stderr")
 }
 
 func (o *transportOptions) config() (*quic.Config, error) {
 	conf := &quic.Config{Congestion: o.cc, QLogDir: o.qlog}
+	switch o.version {
+	case "":
+	case versionNames[0]:
+		conf.Versions = []quic.Version{quic.Version1}
+	case versionNames[1]:
+		conf.Versions = []quic.Version{quic.Version2}
+	default:
+		return nil, fmt.Errorf("--version %q, want %s", o.version, strings.Join(versionNames, " or "))
+	}
 	if err := conf.Validate(); err != nil {
 		return nil, fmt.Errorf("--cc: %w", err)
 	}

@@ -184,7 +184,7 @@ func (c *Conn) handleAck(now hook.Instant, id recovery.SpaceID, f *wire.Frame) e
 		c.det.SetPeerAddressValidated(true)
 	}
 	if id == recovery.AppData {
-		c.ackedNumber(f.Ack.Largest)
+		c.ackedNumber(now, f.Ack.Largest)
 		c.tuneAcks()
 	}
 	if size := c.path.rec.MTU.Current(); size != mtu {

@@ -20,6 +20,7 @@ type appKeys struct {
 	firstWrite  uint64       // first packet number sent in this phase
 	wrote, read bool         // firstWrite, firstRead are set
 	acked       bool         // a packet of this phase was acknowledged
+	wanted      bool         // an update is to begin as soon as it may
 	sealed      uint64       // packets sent in this phase
 	failed      uint64       // packets that did not authenticate, in the life of the connection
 	lastNumber  uint64       // the packet number after which none is left
@@ -122,16 +123,23 @@ func (c *Conn) switchKeys() {
 	s.read, s.write = next, s.write.Next()
 }
 
-// UpdateKeys begins a key update. It reports false while RFC 9001 §6.1 does
-// not allow one: before the handshake is confirmed, and until a packet of the
-// present phase was acknowledged.
+// UpdateKeys begins a key update, now or as soon as RFC 9001 §6.1 allows one:
+// the handshake is confirmed, and a packet of the present phase was
+// acknowledged. It reports whether it began.
 func (c *Conn) UpdateKeys(now Time) bool {
-	if !c.confirmed || !c.keys.acked || c.keys.prev != nil || c.closing.state != stateOpen {
+	c.keys.wanted = c.closing.state == stateOpen
+	return c.beginKeyUpdate(c.at(now))
+}
+
+// beginKeyUpdate begins the update that is wanted if it may.
+func (c *Conn) beginKeyUpdate(now hook.Instant) bool {
+	k := &c.keys
+	// RFC 9001 §6.5: not while packets of the phase before may come, either.
+	if !k.wanted || !c.confirmed || !k.acked || k.prev != nil {
 		return false
 	}
-	t := c.at(now)
 	c.switchKeys()
-	c.log.KeyUpdated(t, "1rtt", c.keys.number)
+	c.log.KeyUpdated(now, "1rtt", k.number)
 	c.control |= ctlPing
 	return true
 }
@@ -160,9 +168,10 @@ func (c *Conn) countSealed(now hook.Instant, pn uint64) {
 }
 
 // ackedNumber notes that the peer has packet numbers of the present phase.
-func (c *Conn) ackedNumber(largest uint64) {
+func (c *Conn) ackedNumber(now hook.Instant, largest uint64) {
 	if c.keys.wrote && largest >= c.keys.firstWrite {
 		c.keys.acked = true
+		c.beginKeyUpdate(now)
 	}
 }
 
@@ -171,5 +180,6 @@ func (c *Conn) tickKeys(now hook.Instant) {
 		c.keys.prev, c.keys.dropAt, c.keys.scratch = nil, 0, nil
 		c.nextReadKeys()
 		c.log.KeyDiscarded(now, "1rtt", 0)
+		c.beginKeyUpdate(now)
 	}
 }

@@ -258,6 +258,7 @@ func (c *Conn) confirm(now hook.Instant) {
 		return
 	}
 	c.confirmed = true
+	c.beginKeyUpdate(now)
 	c.det.SetHandshakeConfirmed()
 	c.discardSpace(now, recovery.Handshake)
 	c.path.rec.MTU.Start(now)

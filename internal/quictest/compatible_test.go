@@ -140,7 +140,8 @@ func TestKeysAreUpdatedInVersion2(t *testing.T) {
 				updated := false
 				p.Run(time.Minute, func() bool {
 					if !updated && f.Body.Len() > 10_000 {
-						updated = who.UpdateKeys(p.Clock.Now())
+						updated = true
+						who.UpdateKeys(p.Clock.Now())
 						who.Flush()
 					}
 					return f.Done && updated

@@ -21,7 +21,7 @@ type testCase struct {
 	retry         bool     // server: prove every client's address
 	connPerURL    bool     // client: a fresh connection for each file
 	http3         bool     // client: HTTP/3 instead of HTTP/0.9
-	updateKeys    bool     // client: update keys early
+	updateKeys    bool     // update keys early
 	justNegotiate bool     // client: done when the version was refused
 	forget        bool     // server: restart in the middle; client: survive that
 }
@@ -31,6 +31,9 @@ var patient = quic.Config{HandshakeTimeout: 60 * time.Second, MaxIdleTimeout: 60
 
 // narrow has small windows, so that a file of a megabyte needs them to grow.
 var narrow = quic.Limits{InitialStreamReceiveWindow: 64 << 10, InitialConnectionReceiveWindow: 96 << 10}
+
+// preferV2 begins in version 1 and goes on in version 2 if the other side has it.
+var preferV2 = quic.Config{Versions: []quic.Version{quic.Version2, quic.Version1}}
 
 // cases are the test cases that we support; roles have their own.
 var cases = map[string]map[string]testCase{
@@ -42,6 +45,8 @@ var cases = map[string]map[string]testCase{
 		"http3":              {http3: true},
 		"multiconnect":       {conf: patient, connPerURL: true},
 		"keyupdate":          {updateKeys: true},
+		"v2":                 {conf: preferV2},
+		"v2-keyupdate":       {conf: preferV2, updateKeys: true},
 		"ecn":                {},
 		"versionnegotiation": {conf: quic.Config{Versions: []quic.Version{0x1a2a3a4a}}, justNegotiate: true},
 		// The PING reaches the server's second life when its first had acknowledged all.
@@ -54,6 +59,9 @@ var cases = map[string]map[string]testCase{
 		"retry":              {retry: true},
 		"http3":              {},
 		"multiconnect":       {conf: patient},
+		"keyupdate-server":   {updateKeys: true},
+		"v2":                 {conf: preferV2},
+		"v2-keyupdate":       {conf: preferV2, updateKeys: true},
 		"ecn":                {},
 		"versionnegotiation": {},
 		"mtu-blackhole":      {conf: patient},

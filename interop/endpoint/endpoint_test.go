@@ -110,6 +110,59 @@ func TestEveryCaseOfBothRolesBringsTheFiles(t *testing.T) {
 	}
 }
 
+// followed runs a case whose two sides have other values of TESTCASE, and
+// returns the client's connection's version and key updates.
+func followed(t *testing.T, client, server string) (quic.Version, uint64) {
+	t.Helper()
+	w := newWorld(t, map[string]string{"big": strings.Repeat("0123456789abcdef", 200_000)})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	addr := freeAddr(t)
+	served := make(chan int, 1)
+	go func() {
+		served <- Run(ctx, Env{Role: "server", TestCase: server, Listen: addr, WWW: w.www, Certs: w.certs}, io.Discard, io.Discard)
+	}()
+	e := Env{Certs: w.certs}
+	cfg, err := clientTLS(&e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tc := cases["client"][client]
+	var conn *quic.Conn
+	c := Client{TLS: cfg, Conf: &tc.conf, Downloads: w.downloads, Log: slog.New(slog.DiscardHandler), OnConn: func(c *quic.Conn) {
+		conn = c
+		if tc.updateKeys {
+			c.UpdateKeys()
+		}
+	}}
+	if err := c.Fetch(ctx, []string{"https://" + addr + "/big"}); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	<-served
+	return conn.ConnectionState().Version, conn.ConnectionStats().KeyUpdates
+}
+
+func TestCasesOfVersionsAndKeysDoWhatTheyAreFor(t *testing.T) {
+	for _, tt := range []struct {
+		client, server string
+		version        quic.Version
+		updates        bool
+	}{
+		{"handshake", "handshake", quic.Version1, false},
+		{"v2", "v2", quic.Version2, false},
+		{"v2", "transfer", quic.Version1, false},
+		{"keyupdate", "transfer", quic.Version1, true},
+		{"transfer", "keyupdate-server", quic.Version1, true},
+		{"v2-keyupdate", "v2-keyupdate", quic.Version2, true},
+	} {
+		version, updates := followed(t, tt.client, tt.server)
+		if version != tt.version || (updates > 0) != tt.updates {
+			t.Errorf("client %s, server %s: %v with %d key updates, want %v and some: %v", tt.client, tt.server, version, updates, tt.version, tt.updates)
+		}
+	}
+}
+
 func TestVersionNegotiationCaseEndsWithTheServersAnswer(t *testing.T) {
 	if code, said := newWorld(t, nil).play(t, "versionnegotiation", ""); code != ExitOK || !strings.Contains(said, "version negotiated") {
 		t.Errorf("client exits with %d, %s, want 0 and what the server has", code, said)

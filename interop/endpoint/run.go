@@ -12,14 +12,9 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"time"
 
 	"github.com/seed51309289/quiver/quic"
 )
-
-// keyUpdateAfter is how soon the keyupdate case asks for its update, and asks
-// again while the protocol does not allow one yet.
-const keyUpdateAfter = 20 * time.Millisecond
 
 // Run plays the role that e describes and returns the exit code. A server runs
 // until ctx is done.
@@ -84,6 +79,9 @@ func runServer(ctx context.Context, e *Env, tc *testCase, keylog io.Writer, log 
 		TLS:  &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{ALPN, H3}, KeyLogWriter: keylog, MinVersion: tls.VersionTLS13},
 		Conf: &tc.conf, WWW: e.WWW, Retry: tc.retry, Log: log,
 	}
+	if tc.updateKeys {
+		s.OnConn = func(conn *quic.Conn) { conn.UpdateKeys() }
+	}
 	log.Info("listening", "addr", sock.LocalAddr())
 	if tc.forget {
 		key := new([32]byte)
@@ -104,7 +102,7 @@ func runClient(ctx context.Context, e *Env, tc *testCase, keylog io.Writer, log 
 	cfg.KeyLogWriter = keylog
 	c := Client{TLS: cfg, Conf: &tc.conf, Downloads: e.Downloads, PerURL: tc.connPerURL, Log: log}
 	if tc.updateKeys {
-		c.OnConn = func(conn *quic.Conn) { go updateKeys(conn) }
+		c.OnConn = func(conn *quic.Conn) { conn.UpdateKeys() }
 	}
 	switch {
 	case tc.justNegotiate:
@@ -134,17 +132,6 @@ func (c *Client) wantRefusal(ctx context.Context, urls []string) error {
 	}
 	c.Log.Info("version negotiated", "server", fmt.Sprint(refused.Theirs))
 	return nil
-}
-
-// updateKeys begins one key update as soon as the protocol allows it.
-func updateKeys(conn *quic.Conn) {
-	for !conn.UpdateKeys() {
-		select {
-		case <-conn.Context().Done():
-			return
-		case <-time.After(keyUpdateAfter):
-		}
-	}
 }
 
 // clientTLS trusts the run's certificate authority; without one it trusts

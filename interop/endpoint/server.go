@@ -37,6 +37,8 @@ type Server struct {
 	// ResetKey, if set, resets connections of a former Server with the same key.
 	ResetKey *[32]byte
 	Log      *slog.Logger
+	// OnConn, if set, is told of every connection once it is established.
+	OnConn func(c *quic.Conn)
 }
 
 // Serve answers requests on sock until ctx is done; then it closes all
@@ -70,7 +72,10 @@ func (s *Server) Serve(ctx context.Context, sock net.PacketConn) error {
 			return err
 		}
 		serving.Go(func() {
-			s.Log.Info("connected", "client", c.RemoteAddr())
+			s.Log.Info("connected", "client", c.RemoteAddr(), "version", c.ConnectionState().Version)
+			if s.OnConn != nil {
+				s.OnConn(c)
+			}
 			var why error
 			if c.ConnectionState().TLS.NegotiatedProtocol == H3 {
 				why = files.ServeConn(c)
