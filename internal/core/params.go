@@ -17,7 +17,8 @@ const (
 	maxReceive = 65527
 )
 
-// ownParams are the transport parameters that we announce (RFC 9000 §7.4).
+// ownParams are the transport parameters that we announce (RFC 9000 §7.4), but
+// for the preferred address, which takes a connection ID.
 func (c *Conn) ownParams() *wire.Params {
 	p := wire.DefaultParams()
 	p.MaxIdleTimeout = c.cfg.IdleTimeout
@@ -41,7 +42,6 @@ func (c *Conn) ownParams() *wire.Params {
 			token := c.cfg.ResetKey.Token(p.InitialSCID)
 			p.ResetToken = &token
 		}
-		p.Preferred = c.preferredAddress()
 	}
 	p.Versions = c.ownVersions()
 	p.GreaseQUICBit = !c.cfg.NoGrease

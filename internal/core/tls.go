@@ -72,6 +72,9 @@ func (c *Conn) startTLS(now hook.Instant) error {
 // the client's, which decide about the version.
 func (c *Conn) announce(now hook.Instant) {
 	params := c.ownParams()
+	if !c.client {
+		params.Preferred = c.preferredAddress()
+	}
 	c.log.ParametersSet(now, "local", params)
 	c.tls.conn.SetTransportParameters(wire.AppendParams(nil, params))
 }
