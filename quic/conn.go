@@ -42,6 +42,8 @@ type Conn struct {
 	flushing bool          // somebody is in flush
 	dirty    bool          // the one in flush must look again
 	quiet    chan struct{} // closed when nobody is in flush; nil = nobody waits for that
+	unread   int           // streams with something that nobody has looked at
+	later    bool          // a goroutine is about to flush
 	halfOpen bool          // counted by the router
 	moving   *move         // by Migrate; nil = none
 	timer    *time.Timer
@@ -51,6 +53,8 @@ type Conn struct {
 	change                        [2]sync.Cond      // accepted changed, or the peer allows more streams
 	datagramArrived, datagramRoom sync.Cond
 	closeErr                      error
+
+	flushLater func() // afterOthers; nil = never needed
 
 	ctx    context.Context // nil = never asked for
 	cancel context.CancelCauseFunc
@@ -257,7 +261,9 @@ func (c *Conn) drainEvents() {
 		}
 		switch e.Kind {
 		case core.EventReadable:
-			c.wrap(e.Stream).in.tell(c.core.ReadErr(e.Stream))
+			w := c.wrap(e.Stream)
+			w.in.arrived()
+			w.in.tell(c.core.ReadErr(e.Stream))
 		case core.EventWritable:
 			c.wrap(e.Stream).out.tell(c.core.WriteErr(e.Stream))
 		case core.EventOpened:

@@ -17,6 +17,7 @@ type half struct {
 	s       *core.Stream
 	changed sync.Cond // of c.mu: there is something to read, or room to write, or an end
 	bounds  *bounds   // guarded by c.mu; nil = never asked for
+	unread  bool      // guarded by c.mu: something arrived, and nobody has looked; counted by c
 }
 
 // bounds says how long calls of a direction may wait, and tells the end of it.

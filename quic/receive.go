@@ -128,7 +128,7 @@ func (in *intake) deliver(c *Conn, short bool) {
 // leave flushes and unlocks the current connection.
 func (in *intake) leave() {
 	if in.current != nil {
-		in.current.flush(in.now)
+		in.current.answer(in.now)
 		in.current = nil
 	}
 }

@@ -39,6 +39,7 @@ func (s *ReceiveStream) Read(p []byte) (n int, err error) {
 		if err = s.in.expired(); err != nil {
 			break
 		}
+		s.in.seen()
 		n, err = c.core.Read(time.Now(), s.in.s, p)
 		if err != nil {
 			err = s.in.publicError(err)
@@ -104,6 +105,7 @@ func (s *ReceiveStream) close(now time.Time) {
 }
 
 func (s *ReceiveStream) stop(now time.Time, code uint64) {
+	s.in.seen()
 	s.in.c.core.Stop(now, s.in.s, code)
 	s.in.tell(s.in.c.core.ReadErr(s.in.s))
 }

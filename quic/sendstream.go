@@ -51,7 +51,7 @@ func (s *SendStream) write(p []byte, final bool) (n int, err error) {
 			s.end()
 		}
 		if took > 0 || done && final {
-			c.flushLocked()
+			c.flushWritten(took)
 		}
 		if done || err != nil {
 			err = s.out.publicError(err)
@@ -76,7 +76,7 @@ func (s *SendStream) CloseWrite() error {
 	c := s.out.c
 	c.mu.Lock()
 	s.end()
-	c.flush(time.Now())
+	c.flushSmall(time.Now())
 	return nil
 }
 
@@ -86,7 +86,7 @@ func (s *SendStream) Close() error {
 	c := s.out.c
 	c.mu.Lock()
 	s.close()
-	c.flush(time.Now())
+	c.flushSmall(time.Now())
 	return nil
 }
 

@@ -67,7 +67,7 @@ func (s *Stream) Close() error {
 	now := time.Now()
 	s.SendStream.close()
 	s.ReceiveStream.close(now)
-	c.flush(now)
+	c.flushSmall(now)
 	return nil
 }
 

@@ -235,6 +235,11 @@ func (c *Conn) NextEvent() (Event, bool) {
 // frame to send, so that Transmit is due although no data was written.
 func (c *Conn) NeedsTransmit() bool { return c.control != 0 || !c.streams.control.empty() }
 
+// AckDue reports whether an acknowledgment must leave now.
+func (c *Conn) AckDue(now Time) bool {
+	return c.spaces[recovery.AppData].recv.WantAck(c.at(now))
+}
+
 // Heard reports whether any packet of the peer was authenticated. A server's
 // Conn that heard nothing after its first datagram is to be dropped.
 func (c *Conn) Heard() bool { return c.heard }

@@ -1,0 +1,91 @@
+package quic_test
+
+import (
+	"io"
+	"net"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed51309289/quiver/quic"
+)
+
+// counted counts the datagrams that leave a socket.
+type counted struct {
+	net.PacketConn
+	sent atomic.Int64
+}
+
+func (c *counted) WriteTo(p []byte, to net.Addr) (int, error) {
+	c.sent.Add(1)
+	return c.PacketConn.WriteTo(p, to)
+}
+
+func TestAnswersToManyRequestsShareDatagrams(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // who flushes later runs when this goroutine waits
+	inWorld(t, calm, func(w *world) {
+		out := &counted{PacketConn: w.server.Conn}
+		w.server.Conn = out
+		c, s := w.pair(nil, nil)
+		const requests = 20
+		var streams [requests]*quic.Stream
+		for i := range streams {
+			cs, ss := w.streams(c, s)
+			cs.WriteFinal([]byte("request"))
+			streams[i] = ss
+		}
+		synctest.Wait()
+		time.Sleep(rtt)
+		before := out.sent.Load()
+		buf := make([]byte, 100)
+		for _, ss := range streams {
+			if n, err := io.ReadFull(ss, buf[:7]); err != nil {
+				t.Fatal(n, err)
+			}
+			if _, err := ss.WriteFinal(buf); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		// 20 answers of 100 bytes fill two datagrams; the acknowledgments go with them.
+		if sent := out.sent.Load() - before; sent > 3 {
+			t.Errorf("%d answers left in %d datagrams, want 2 or 3", requests, sent)
+		}
+	})
+}
+
+func TestASmallWriteIsNotHeldByWhatNobodyReads(t *testing.T) {
+	inWorld(t, calm, func(w *world) {
+		c, s := w.pair(nil, nil)
+		ignored, _ := w.streams(c, s)
+		cs, ss := w.streams(c, s)
+		ignored.Write([]byte("nobody reads this"))
+		time.Sleep(rtt)
+		from := time.Now()
+		if _, err := ss.Write([]byte("answer")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(cs, make([]byte, 6)); err != nil {
+			t.Fatal(err)
+		}
+		w.wantTook("the answer", from, rtt/2, rtt/2+time.Millisecond)
+	})
+}
+
+func TestAcknowledgmentsAreNotHeldByWhatNobodyReads(t *testing.T) {
+	inWorld(t, calm, func(w *world) {
+		c, s := w.pair(nil, nil)
+		cs, _ := w.streams(c, s)
+		time.Sleep(rtt)
+		if _, err := cs.Write(make([]byte, 10_000)); err != nil { // many packets: acknowledged at once
+			t.Fatal(err)
+		}
+		time.Sleep(rtt + 10*time.Millisecond)
+		// RFC 9000 §13.2.2: only the last packet may still wait for a second one.
+		if left := c.ConnectionStats().InFlight; left > 1500 {
+			t.Errorf("%d bytes are unacknowledged a round trip after they were sent, want a packet at most", left)
+		}
+	})
+}
