@@ -101,7 +101,7 @@ func (c *Conn) end(now hook.Instant, state connState, err error, owner string, e
 	if c.tls.conn != nil {
 		c.tls.conn.Close() // ends a handshake that is under way; there is nobody to tell of an error
 	}
-	for _, s := range c.streams.byID {
+	for _, s := range c.streams.inOrder() {
 		c.postReadable(s)
 		c.postWritable(s)
 	}

@@ -126,7 +126,7 @@ func (c *Conn) rejectEarly(now hook.Instant) {
 		return
 	}
 	c.early.state, c.early.keys = EarlyRejected, nil
-	for _, s := range c.streams.byID {
+	for _, s := range c.streams.inOrder() {
 		s.giveUpEarly(&c.pool)
 		c.postReadable(s)
 		c.postWritable(s)

@@ -116,9 +116,9 @@ func (c *Conn) applyLimits(p *wire.Params) {
 		}
 		t.peerMax[k] = limit
 	}
-	for id, s := range t.byID {
+	for _, s := range t.inOrder() {
 		if s.hasOut {
-			s.send.max = max(s.send.max, c.peerStreamLimit(id, c.isLocal(id)))
+			s.send.max = max(s.send.max, c.peerStreamLimit(s.id, c.isLocal(s.id)))
 			c.queueSend(s)
 		}
 	}

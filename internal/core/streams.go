@@ -1,6 +1,10 @@
 package core
 
 import (
+	"cmp"
+	"maps"
+	"slices"
+
 	"github.com/seed51309289/quiver/internal/wire"
 )
 
@@ -50,6 +54,14 @@ func (t *streamTable) lookup(id uint64) *Stream {
 		t.last = s
 	}
 	return s
+}
+
+// inOrder returns all streams by ID: what is done to each of them must be the
+// same in every run.
+func (t *streamTable) inOrder() []*Stream {
+	all := slices.Collect(maps.Values(t.byID))
+	slices.SortFunc(all, func(a, b *Stream) int { return cmp.Compare(a.id, b.id) })
+	return all
 }
 
 // Open opens a stream, or reports false when the peer's limit does not allow

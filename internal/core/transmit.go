@@ -1,6 +1,8 @@
 package core
 
 import (
+	"encoding/binary"
+
 	"github.com/seed51309289/quiver/hook"
 	"github.com/seed51309289/quiver/internal/crypt"
 	"github.com/seed51309289/quiver/internal/qlog"
@@ -309,11 +311,20 @@ const firstSkip = 64
 // it did not receive is caught (RFC 9000 §21.4).
 func (c *Conn) skipNumber() {
 	c.det.SkipNumber(recovery.AppData)
-	var r [2]byte
+	var r [4]byte
 	if c.random(r[:]) != nil {
 		return
 	}
-	c.skipIn = firstSkip + int(r[0])<<2 + int(r[1])
+	c.skipIn = skipInterval(c.path.rec.Window()/c.path.rec.MTU.Current(), binary.BigEndian.Uint32(r[:]))
+}
+
+// skipInterval is after how many packets the next number is left out. There are
+// about four in a window, so that whoever acknowledges a window ahead is caught,
+// and the newest of them, which is all that is checked, span two windows. In
+// small windows there are fewer: every gap costs the peer an acknowledgment.
+func skipInterval(window int, luck uint32) int {
+	mean := max(window/4, 2*firstSkip)
+	return mean/2 + int(luck%uint32(mean))
 }
 
 func (c *Conn) logSent(now hook.Instant, p *packet, buf []byte, size int, ecn uint8) {

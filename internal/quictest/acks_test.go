@@ -142,3 +142,34 @@ func TestUnackedPeerIsProbedEverMoreRarely(t *testing.T) {
 		}
 	})
 }
+
+// TestFloodIsAnsweredWithLessThanItCosts holds what the core does about junk
+// (RFC 9000 §21.9): it bears it, since nothing grows and no answer is larger.
+func TestFloodIsAnsweredWithLessThanItCosts(t *testing.T) {
+	for name, junk := range map[string][]byte{"PING": frame(wire.FramePing), "PADDING": padding(1), "IMMEDIATE_ACK": frame(wire.FrameImmediateAck)} {
+		t.Run(name, func(t *testing.T) {
+			r := NewRawClient(t, RawOptions{}).Connect()
+			const packets = 50_000
+			sent, got, datagrams := r.SentBytes, r.GotBytes, r.GotDatagrams
+			for n := range packets {
+				r.Send(App, junk)
+				if n%100 == 0 {
+					r.forget()
+				}
+			}
+			r.WantOpen("a flood is borne")
+			if sent, got := r.SentBytes-sent, r.GotBytes-got; got > sent*11/10 {
+				t.Errorf("%d bytes answered with %d", sent, got)
+			}
+			most := packets / 2
+			if name == "PADDING" {
+				most = 0
+			} else if name == "IMMEDIATE_ACK" {
+				most = packets
+			}
+			if n := r.GotDatagrams - datagrams; n > most+packets/50 {
+				t.Errorf("%d packets answered with %d, want at most %d", packets, n, most)
+			}
+		})
+	}
+}

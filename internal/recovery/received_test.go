@@ -356,3 +356,29 @@ func FuzzReceived(f *testing.F) {
 		}
 	})
 }
+
+// TestOddNumbersCostNoMoreThanOthers is the flood that leaves the most gaps.
+func TestOddNumbersCostNoMoreThanOthers(t *testing.T) {
+	in := newInbox(t, AppData, nil)
+	pn := uint64(1)
+	flood := func() {
+		for range 1000 {
+			if in.Duplicate(pn) {
+				t.Fatalf("packet %d is new", pn)
+			}
+			in.Add(in.now, pn, true, NotECT)
+			if !in.WantAck(in.now) {
+				t.Fatalf("packet %d left a gap, and is not acknowledged", pn)
+			}
+			in.AckSent(in.now)
+			pn += 2
+		}
+	}
+	flood()
+	if allocs := testing.AllocsPerRun(1000, flood); allocs != 0 {
+		t.Errorf("1000 packets allocate %v times, want 0", allocs)
+	}
+	if n := len(in.Ranges(nil)); n != MaxAckRanges {
+		t.Errorf("%d ranges after a million gaps, want %d", n, MaxAckRanges)
+	}
+}
