@@ -152,6 +152,9 @@ func (c *Conn) appendControl(p *packet, buf []byte) {
 	if c.control&ctlDataBlocked != 0 && c.put(p, buf, &wire.Frame{Type: wire.FrameDataBlocked, Limit: c.flow.peerMax}) {
 		c.control &^= ctlDataBlocked
 	}
+	if c.control&ctlNewToken != 0 {
+		c.appendNewToken(p, buf)
+	}
 	if c.control&(ctlNewIDs|ctlRetire) != 0 {
 		c.appendConnIDs(p, buf)
 	}

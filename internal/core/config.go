@@ -61,6 +61,13 @@ type Config struct {
 	// Context is what callbacks of TLS see; nil = context.Background().
 	Context context.Context
 
+	// Token lets a client prove its address at once: a server gave it on a
+	// connection of TokenVersion; nil = none. TokenKey lets a server give such
+	// tokens; nil = it gives none.
+	Token        []byte
+	TokenVersion wire.Version
+	TokenKey     *crypt.TokenKey
+
 	ResetKey *crypt.ResetKey // nil = no stateless reset tokens
 	Log      *qlog.Log       // nil = none
 }

@@ -35,9 +35,10 @@ type Conn struct {
 	odcid      ConnID // the client's first destination ID
 	retrySCID  ConnID // the ID that a Retry gave, if retried
 	retried    bool
-	retryToken []byte
-	heard      bool // a packet of the peer was authenticated
-	heardOther bool // a Retry or a Version Negotiation was obeyed
+	token      []byte // what a client's Initials carry: of a Retry, or from an earlier connection
+	newToken   []byte // what a server gives the client for its next connection; nil = nothing, or acknowledged
+	heard      bool   // a packet of the peer was authenticated
+	heardOther bool   // a Retry or a Version Negotiation was obeyed
 
 	tls        tlsState
 	early      early
@@ -82,6 +83,7 @@ const (
 	ctlPath // a path has a challenge or an answer to send
 	ctlPing
 	ctlAckFrequency
+	ctlNewToken
 )
 
 // space is one packet number space (RFC 9000 §12.3) with its encryption level.
@@ -104,6 +106,9 @@ func NewClient(now Time, cfg *Config, local netip.Addr, remote netip.AddrPort) (
 	}
 	c.version = cfg.first()
 	c.vers.original = c.version
+	if cfg.TokenVersion == c.version && len(cfg.Token) <= maxToken {
+		c.token = cfg.Token
+	}
 	c.odcid.n = initialIDLen
 	if err := c.random(c.odcid.b[:initialIDLen]); err != nil {
 		return nil, err

@@ -60,8 +60,8 @@ func (c *Conn) mayResumeEarly(now hook.Instant, s *tls.SessionState) bool {
 	}
 	// RFC 9000 §7.4.1: a server that lowered its limits since must not take
 	// data that was sent under the old ones.
-	own := c.ownParams()
-	if _, smaller := reduced(&m.params, own); smaller || c.cfg.Guard == nil {
+	own := c.cfg.params()
+	if _, smaller := reduced(&m.params, &own); smaller || c.cfg.Guard == nil {
 		return false
 	}
 	return c.cfg.Guard.Fresh(c.when(now), m.at, c.tls.random())

@@ -20,6 +20,7 @@ const (
 	EventIDRetired                     // ID does not any more
 	EventResetToken                    // Token, from the peer, means a stateless reset of this connection
 	EventTokenGone                     // Token does not any more
+	EventToken                         // client: Data is good for the server's next connection (RFC 9000 §8.1.3)
 	EventMoved                         // the path in use changed; see Conn.Path
 	EventMoveFailed                    // the path that Move asked for was given up; Err says why
 	EventSocketIdle                    // no path uses Socket any more
@@ -34,6 +35,7 @@ type Event struct {
 	Uni    bool
 	ID     ConnID
 	Token  [16]byte
+	Data   []byte
 	Socket int
 	Err    error
 }

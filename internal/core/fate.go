@@ -21,6 +21,7 @@ const (
 	sentNewID
 	sentRetire
 	sentAckFrequency
+	sentNewToken
 )
 
 // sentFrame is what a packet carried beside its first STREAM frame. Only what
@@ -113,6 +114,10 @@ func (c *Conn) ackedFrame(f *sentFrame) {
 		c.ackedAckFrequency()
 	case sentRetire:
 		c.ids.forgetRetired(f.id)
+	case sentNewToken:
+		if f.id == tokenID(c.newToken) {
+			c.newToken = nil
+		}
 	}
 }
 
@@ -185,6 +190,10 @@ func (c *Conn) lostFrame(f *sentFrame) {
 		}
 	case sentHandshakeDone:
 		c.control |= ctlHandshakeDone
+	case sentNewToken:
+		if f.id == tokenID(c.newToken) {
+			c.control |= ctlNewToken
+		}
 	case sentNewID:
 		c.lostNewID(f.id)
 	case sentRetire:

@@ -129,11 +129,7 @@ func (c *Conn) handleFrame(now hook.Instant, id recovery.SpaceID, f *wire.Frame,
 	case wire.FrameCrypto:
 		return c.handleCrypto(now, id, f)
 	case wire.FrameNewToken:
-		// RFC 9000 §19.7: clients never send it. A client may ignore it: tokens
-		// are for connections to come, which do not use them yet.
-		if !c.client {
-			return violation(ProtocolViolation, f.Type, "a client sent NEW_TOKEN")
-		}
+		return c.handleNewToken(f)
 	case wire.FrameMaxData:
 		c.handleMaxData(f)
 	case wire.FrameMaxStreamData:

@@ -20,18 +20,8 @@ const (
 // ownParams are the transport parameters that we announce (RFC 9000 §7.4), but
 // for the preferred address, which takes a connection ID.
 func (c *Conn) ownParams() *wire.Params {
-	p := wire.DefaultParams()
-	p.MaxIdleTimeout = c.cfg.IdleTimeout
-	p.MaxUDPPayload = maxReceive
-	p.MaxData = c.cfg.ConnWindow
-	p.MaxStreamLocal, p.MaxStreamRemote, p.MaxStreamUni = c.cfg.StreamWindow, c.cfg.StreamWindow, c.cfg.StreamWindow
-	p.MaxStreamsBidi, p.MaxStreamsUni = c.cfg.MaxStreamsBidi, c.cfg.MaxStreamsUni
-	p.MaxAckDelay = maxAckDelay
-	p.ActiveConnIDLimit = maxRemoteIDs
+	p := c.cfg.params()
 	p.MinAckDelay = minAckDelay
-	p.ResetStreamAt = c.cfg.ResetStreamAt
-	p.MaxDatagramFrame = c.cfg.MaxDatagramFrame
-	p.DisableMigration = c.cfg.DisableActiveMigration
 	p.InitialSCID = bytes.Clone(c.ids.firstLocal())
 	if !c.client {
 		p.OriginalDCID = bytes.Clone(c.odcid.Bytes())
@@ -50,6 +40,22 @@ func (c *Conn) ownParams() *wire.Params {
 		p.Grease = 31*uint64(grease[0]) + 27 // RFC 9000 §18.1
 	}
 	return &p
+}
+
+// params is the part of ownParams that is the same for every connection.
+func (cfg *Config) params() wire.Params {
+	p := wire.DefaultParams()
+	p.MaxIdleTimeout = cfg.IdleTimeout
+	p.MaxUDPPayload = maxReceive
+	p.MaxData = cfg.ConnWindow
+	p.MaxStreamLocal, p.MaxStreamRemote, p.MaxStreamUni = cfg.StreamWindow, cfg.StreamWindow, cfg.StreamWindow
+	p.MaxStreamsBidi, p.MaxStreamsUni = cfg.MaxStreamsBidi, cfg.MaxStreamsUni
+	p.MaxAckDelay = maxAckDelay
+	p.ActiveConnIDLimit = maxRemoteIDs
+	p.ResetStreamAt = cfg.ResetStreamAt
+	p.MaxDatagramFrame = cfg.MaxDatagramFrame
+	p.DisableMigration = cfg.DisableActiveMigration
+	return p
 }
 
 // preferredAddress is what a server announces with the connection ID that has

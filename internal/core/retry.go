@@ -24,7 +24,7 @@ func (c *Conn) handleRetry(now hook.Instant, pkt []byte, h *wire.Header) {
 		c.log.PacketReceived(now, qlog.PacketInfo{Type: wire.PacketRetry, DCID: h.DCID, SCID: h.SCID, Token: h.Token, Version: h.Version, Size: len(pkt)}, nil)
 	}
 	c.retried, c.heardOther = true, true
-	c.retryToken = bytes.Clone(h.Token)
+	c.token = bytes.Clone(h.Token)
 	c.retrySCID = MakeConnID(h.SCID)
 	// RFC 9001 §5.2: the Initial keys come from the new ID. Packet numbers are
 	// not reset (RFC 9000 §17.2.5.3).

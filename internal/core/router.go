@@ -13,6 +13,9 @@ import (
 const (
 	// retryLifetime is how long a Retry token is valid (RFC 9000 §8.1.3: short).
 	retryLifetime = 10 * time.Second
+	// tokenLifetime is how long a token of a NEW_TOKEN frame is valid, and how long
+	// the Router remembers that it was used.
+	tokenLifetime = 24 * time.Hour
 	// maxHalfOpen bounds the server connections whose handshake is not
 	// complete: beyond half of it new clients must prove their address with a
 	// Retry, beyond all of it their Initials are dropped. limit: RFC 9000 §21.3.
@@ -62,13 +65,14 @@ type Router[C any] struct {
 	foreign  map[ConnID]C   // first destination IDs of clients
 	resets   map[[16]byte]C // stateless reset tokens of peers
 	halfOpen int
+	tokens   replays // of NEW_TOKEN frames that were used
 	replies  int
 	second   time.Time // when replies was last reset to zero
 }
 
 // NewRouter returns an empty Router.
 func NewRouter[C any](cfg RouterConfig) *Router[C] {
-	return &Router[C]{cfg: cfg, own: make(map[uint64]C), foreign: make(map[ConnID]C), resets: make(map[[16]byte]C)}
+	return &Router[C]{cfg: cfg, own: make(map[uint64]C), foreign: make(map[ConnID]C), resets: make(map[[16]byte]C), tokens: replays{window: tokenLifetime}}
 }
 
 // Add routes an ID to a connection.
@@ -244,15 +248,16 @@ func (r *Router[C]) routeInitial(now time.Time, d *Datagram) Route[C] {
 
 // useToken looks at an Initial's token. done means that the answer is final.
 func (r *Router[C]) useToken(now time.Time, in *Incoming, h *wire.Header) (_ Route[C], done bool) {
-	t, err := r.cfg.TokenKey.Open(h.Token, in.Remote, now, retryLifetime)
+	t, err := r.cfg.TokenKey.Open(h.Token, in.Remote, now, tokenLifetime)
 	if t == nil || t.Kind != crypt.TokenRetry {
-		// RFC 9000 §8.1.3: a token that is not ours, or of another server
-		// before, counts as none.
+		// RFC 9000 §8.1.3: a token that is not ours, or not good any more, counts
+		// as none; one from a NEW_TOKEN frame is good once.
+		in.Validated = err == nil && t.Kind == crypt.TokenAddress && t.Version == in.Version && r.tokens.add(now, crypt.TokenID(h.Token))
 		return Route[C]{}, false
 	}
 	// RFC 9000 §8.1.2: the token of a Retry comes in time, from the address
 	// that got it, to the ID that it gave.
-	if err != nil || MakeConnID(t.RetrySCID) != in.DCID {
+	if err != nil || now.Sub(t.Time) > retryLifetime || t.Version != in.Version || MakeConnID(t.RetrySCID) != in.DCID {
 		return r.invalidToken(now, in), true
 	}
 	in.Validated, in.Retried = true, true
@@ -284,7 +289,7 @@ func (r *Router[C]) retry(now time.Time, in *Incoming) Route[C] {
 	}
 	scid := random[:LocalIDLen]
 	token, err := r.cfg.TokenKey.Seal(r.cfg.Rand, &crypt.Token{
-		Kind: crypt.TokenRetry, Addr: in.Remote, Time: now,
+		Kind: crypt.TokenRetry, Version: in.Version, Addr: in.Remote, Time: now,
 		OriginalDCID: in.DCID.Bytes(), RetrySCID: scid,
 	})
 	if err != nil {

@@ -51,8 +51,8 @@ func memorable(p *wire.Params) wire.Params {
 	m, d := *p, wire.DefaultParams()
 	m.OriginalDCID, m.InitialSCID, m.RetrySCID, m.ResetToken, m.Preferred = nil, nil, nil, nil, nil
 	m.AckDelayExponent, m.MaxAckDelay, m.Grease = d.AckDelayExponent, d.MaxAckDelay, 0
-	// RFC 9287 §3.1, RFC 9368 §3: nor these.
-	m.GreaseQUICBit, m.Versions = false, nil
+	// RFC 9287 §3.1, RFC 9368 §3, draft-ietf-quic-ack-frequency §3: nor these.
+	m.GreaseQUICBit, m.Versions, m.MinAckDelay = false, nil, d.MinAckDelay
 	return m
 }
 
@@ -81,7 +81,8 @@ func reduced(then, now *wire.Params) (name string, smaller bool) {
 
 // sendTicket lets the client resume. A connection does not fail for want of one.
 func (c *Conn) sendTicket(now hook.Instant) {
-	m := memory{c.version, c.when(now), memorable(c.ownParams())}
+	own := c.cfg.params()
+	m := memory{c.version, c.when(now), memorable(&own)}
 	c.tls.conn.SendSessionTicket(tls.QUICSessionTicketOptions{EarlyData: c.cfg.Early, Extra: [][]byte{appendMemory(&m)}})
 }
 

@@ -247,6 +247,7 @@ func (c *Conn) handshakeComplete(now hook.Instant) error {
 		c.early.dropAt = now.Add(3 * c.pto())
 	}
 	c.sendTicket(now)
+	c.issueToken(now)
 	// RFC 9001 §4.1.2: the server confirms as soon as it is complete, and says so.
 	c.control |= ctlHandshakeDone
 	c.confirm(now)

@@ -214,7 +214,7 @@ func (c *Conn) beginPacket(p *packet, id recovery.SpaceID, on *path, buf []byte,
 	p.pnLen = wire.PacketNumberLen(p.pn, acked)
 	var token []byte
 	if id == recovery.Initial {
-		token = c.retryToken
+		token = c.token
 	}
 	longest := longestShort
 	if p.kind() != wire.Packet1RTT {
@@ -336,7 +336,7 @@ func (c *Conn) logSent(now hook.Instant, p *packet, buf []byte, size int, ecn ui
 		info.KeyPhase = c.keys.phase
 	}
 	if p.id == recovery.Initial {
-		info.Token = c.retryToken
+		info.Token = c.token
 	}
 	c.log.PacketSent(now, info, buf[p.payload:p.end])
 }

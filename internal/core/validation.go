@@ -105,6 +105,7 @@ func (c *Conn) pathValidated(now hook.Instant, p *path) {
 	}
 	if c.path == p {
 		c.retirePaths(now)
+		c.issueToken(now)
 	}
 }
 

@@ -86,6 +86,7 @@ func (c *Conn) restart(now hook.Instant, v wire.Version) error {
 	c.rejectEarly(now) // RFC 9369 §5: a session belongs to one version
 	c.vers = versionState{original: v, refused: c.version}
 	c.version, c.heardOther = v, true
+	c.token = nil // RFC 9369 §5: it belongs to the other version
 	// RFC 9368 §2.4: it is another connection, if not for the application.
 	if err := c.random(c.odcid.b[:initialIDLen]); err != nil {
 		return err

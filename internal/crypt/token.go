@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/seed51309289/quiver/internal/wire"
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
@@ -27,6 +28,9 @@ const (
 // Token is what a server seals into an address validation token (RFC 9000 §8.1.4).
 type Token struct {
 	Kind TokenKind
+	// Version is that of the connection it is for, or came from: tokens are not
+	// shared across versions (RFC 9369 §5).
+	Version wire.Version
 	// Addr is the client's address; the port counts for Retry tokens only,
 	// since a NAT may choose another one for the next connection.
 	Addr netip.AddrPort
@@ -67,6 +71,7 @@ func (k TokenKey) Seal(random io.Reader, t *Token) ([]byte, error) {
 	}
 	plain := make([]byte, 0, 64)
 	plain = append(plain, byte(t.Kind))
+	plain = binary.BigEndian.AppendUint32(plain, uint32(t.Version))
 	plain = binary.BigEndian.AppendUint64(plain, uint64(t.Time.UnixMilli()))
 	addr := t.Addr.Addr().As16()
 	plain = append(plain, addr[:]...)
@@ -102,13 +107,14 @@ func (k TokenKey) Open(token []byte, from netip.AddrPort, now time.Time, lifetim
 }
 
 func parseToken(b []byte) (*Token, bool) {
-	const fixed = 1 + 8 + 16 + 2
+	const fixed = 1 + 4 + 8 + 16 + 2
 	if len(b) < fixed+2 {
 		return nil, false
 	}
-	t := &Token{Kind: TokenKind(b[0]), Time: time.UnixMilli(int64(binary.BigEndian.Uint64(b[1:])))}
-	addr := netip.AddrFrom16([16]byte(b[9:25])).Unmap()
-	t.Addr = netip.AddrPortFrom(addr, binary.BigEndian.Uint16(b[25:]))
+	t := &Token{Kind: TokenKind(b[0]), Version: wire.Version(binary.BigEndian.Uint32(b[1:]))}
+	t.Time = time.UnixMilli(int64(binary.BigEndian.Uint64(b[5:])))
+	addr := netip.AddrFrom16([16]byte(b[13:29])).Unmap()
+	t.Addr = netip.AddrPortFrom(addr, binary.BigEndian.Uint16(b[29:]))
 	b = b[fixed:]
 	for _, id := range []*[]byte{&t.OriginalDCID, &t.RetrySCID} {
 		if len(b) < 1 || len(b) < 1+int(b[0]) {
@@ -118,6 +124,10 @@ func parseToken(b []byte) (*Token, bool) {
 	}
 	return t, len(b) == 0
 }
+
+// TokenID is what tells a token from all others of its key: the beginning of its
+// random part. token is one that Open took.
+func TokenID(token []byte) uint64 { return binary.BigEndian.Uint64(token) }
 
 // ResetKey derives stateless reset tokens from connection IDs, so that a
 // server that lost its state still knows them (RFC 9000 §10.3.2).

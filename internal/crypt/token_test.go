@@ -150,7 +150,7 @@ func TestTokenNeedsItsRandomness(t *testing.T) {
 // TestTokenContentCutAnywhereIsRefused covers content that authenticates, as
 // that of another version of this program might.
 func TestTokenContentCutAnywhereIsRefused(t *testing.T) {
-	plain := make([]byte, 27)
+	plain := make([]byte, 31)
 	plain[0] = byte(TokenRetry)
 	plain = append(plain, 3, 1, 2, 3, 2, 4, 5)
 	if tok, ok := parseToken(plain); !ok || !bytes.Equal(tok.OriginalDCID, []byte{1, 2, 3}) || !bytes.Equal(tok.RetrySCID, []byte{4, 5}) {

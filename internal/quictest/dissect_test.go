@@ -56,6 +56,7 @@ func TestObserverWithTheSecretsReadsEveryPacket(t *testing.T) {
 					p.Run(time.Second, func() bool { return false })
 					side.UpdateKeys(p.Clock.Now())
 					side.Flush()
+					p.Run(time.Second, func() bool { return false }) // the next request is of the new phase
 				}
 			}
 			p.Run(time.Second, func() bool { return false })

@@ -179,9 +179,11 @@ func congestion(name string) func(mss int) hook.Congestion {
 func routerConfig(cfg *core.Config, side netsim.Side) core.RouterConfig {
 	var token [32]byte
 	cfg.Rand.Read(token[:])
+	key := crypt.NewTokenKey(token)
+	cfg.TokenKey = &key
 	return core.RouterConfig{
 		Accept: side == netsim.Right, Versions: cfg.Versions, Rand: cfg.Rand,
-		ResetKey: cfg.ResetKey, TokenKey: crypt.NewTokenKey(token),
+		ResetKey: cfg.ResetKey, TokenKey: key,
 	}
 }
 
