@@ -95,7 +95,6 @@ type simFlow struct {
 	done       hook.Instant // when limit bytes had arrived
 	queued     time.Duration
 	latePacket int
-	ce         uint64
 }
 
 func newSimFlow(cc hook.Congestion) *simFlow {
