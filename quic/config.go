@@ -93,6 +93,11 @@ type Config struct {
 	// only on requests that do no harm twice, before the handshake is complete.
 	Allow0RTT bool
 
+	// TokenStore lets a client prove its address to servers it was connected to
+	// before, which saves a round trip where a server would ask for a Retry. nil =
+	// none; see NewLRUTokenStore.
+	TokenStore TokenStore
+
 	// EnableDatagrams takes unreliable messages from the peer (RFC 9221); see
 	// ReceiveDatagram. Sending them is up to the peer's.
 	EnableDatagrams bool

@@ -56,6 +56,8 @@ type Conn struct {
 
 	flushLater func() // afterOthers; nil = never needed
 
+	tokens *tokens // of a client; nil = kept nowhere
+
 	ctx    context.Context // nil = never asked for
 	cancel context.CancelCauseFunc
 }
@@ -78,6 +80,9 @@ func newClientConn(ctx context.Context, t *Transport, remote netip.AddrPort, tls
 	now := time.Now()
 	cfg := c.coreConfig(now, tlsConfig, conf, nil)
 	cfg.Early, cfg.Context = early, context.WithoutCancel(ctx)
+	if conf != nil {
+		c.useTokens(cfg, conf.TokenStore, tlsConfig.ServerName)
+	}
 	if c.core, err = core.NewClient(now, cfg, netip.Addr{}, remote); err != nil {
 		c.qlog.close()
 		return nil, err
@@ -90,6 +95,7 @@ func newServerConn(t *Transport, l *Listener, now time.Time, in *core.Incoming) 
 	c.place.Load().socket = in.Socket
 	cfg := c.coreConfig(now, l.tls, l.conf, in.OriginalDCID.Bytes())
 	cfg.Early, cfg.Guard = l.conf != nil && l.conf.Allow0RTT, &t.guard
+	cfg.TokenKey = &t.tokenKey
 	cfg.Context = context.WithValue(context.Background(), connKey{}, c)
 	var err error
 	if c.core, err = core.NewServer(now, cfg, in); err != nil {
@@ -171,8 +177,10 @@ func (c *Conn) flush(now time.Time) {
 		c.quiet = nil
 	}
 	c.arm(now)
+	got := c.newTokens()
 	c.mu.Unlock()
 	c.t.batches.Put(b)
+	c.tokens.put(got)
 }
 
 // awaitFlush returns when nobody is in flush: what was to be sent is sent.
@@ -276,6 +284,8 @@ func (c *Conn) drainEvents() {
 			c.datagramArrived.Broadcast()
 		case core.EventDatagramRoom:
 			c.datagramRoom.Broadcast()
+		case core.EventToken:
+			c.gotToken(e.Data)
 		case core.EventEarly:
 			c.early = true
 			c.listener.put(c)

@@ -36,13 +36,14 @@ type Transport struct {
 	RequireRetry func(client netip.AddrPort) bool
 
 	// StatelessResetKey lets a restarted server reset connections of its former
-	// life; TokenKey lets it accept its former Retry tokens. nil = random.
+	// life; TokenKey lets it accept its former tokens. nil = random.
 	StatelessResetKey, TokenKey *[32]byte
 
-	once  sync.Once
-	start error
-	reset crypt.ResetKey
-	guard earlyGuard
+	once     sync.Once
+	start    error
+	reset    crypt.ResetKey
+	tokenKey crypt.TokenKey
+	guard    earlyGuard
 
 	sockets atomic.Pointer[[]*socket] // by index; nil = closed. Written under mu
 	readers sync.WaitGroup
@@ -86,10 +87,11 @@ func (t *Transport) open() error {
 	if err != nil {
 		return err
 	}
+	t.tokenKey = crypt.NewTokenKey(token)
 	t.router = core.NewRouter[*Conn](core.RouterConfig{
 		Rand:     rand.Reader,
 		ResetKey: &t.reset,
-		TokenKey: crypt.NewTokenKey(token),
+		TokenKey: t.tokenKey,
 		Retry:    t.RequireRetry,
 	})
 	t.conns = make(map[*Conn]struct{})
