@@ -24,6 +24,7 @@ type testCase struct {
 	updateKeys    bool     // update keys early
 	justNegotiate bool     // client: done when the version was refused
 	forget        bool     // server: restart in the middle; client: survive that
+	prefer        bool     // server: announce a preferred address
 }
 
 // patient are timeouts for networks that lose a third of all packets.
@@ -38,8 +39,10 @@ var preferV2 = quic.Config{Versions: []quic.Version{quic.Version2, quic.Version1
 // cases are the test cases that we support; roles have their own.
 var cases = map[string]map[string]testCase{
 	"client": {
-		"handshake":          {conf: patient},
-		"transfer":           {conf: quic.Config{Limits: narrow, MaxIdleTimeout: 60 * time.Second}},
+		"handshake": {conf: patient},
+		// The PING tells a server where its client is now when an address translator
+		// forgot it while only the server had something to say.
+		"transfer":           {conf: quic.Config{Limits: narrow, MaxIdleTimeout: 60 * time.Second, KeepAlivePeriod: 2 * time.Second}},
 		"chacha20":           {ciphers: []uint16{tls.TLS_CHACHA20_POLY1305_SHA256}},
 		"retry":              {},
 		"http3":              {http3: true},
@@ -53,18 +56,19 @@ var cases = map[string]map[string]testCase{
 		"stateless-reset": {conf: quic.Config{KeepAlivePeriod: 500 * time.Millisecond}, forget: true},
 	},
 	"server": {
-		"handshake":          {conf: patient},
-		"transfer":           {conf: patient},
-		"chacha20":           {ciphers: []uint16{tls.TLS_CHACHA20_POLY1305_SHA256}},
-		"retry":              {retry: true},
-		"http3":              {},
-		"multiconnect":       {conf: patient},
-		"keyupdate-server":   {updateKeys: true},
-		"v2":                 {conf: preferV2},
-		"v2-keyupdate":       {conf: preferV2, updateKeys: true},
-		"ecn":                {},
-		"versionnegotiation": {},
-		"mtu-blackhole":      {conf: patient},
-		"stateless-reset":    {forget: true},
+		"handshake":           {conf: patient},
+		"transfer":            {conf: patient},
+		"chacha20":            {ciphers: []uint16{tls.TLS_CHACHA20_POLY1305_SHA256}},
+		"retry":               {retry: true},
+		"http3":               {},
+		"multiconnect":        {conf: patient},
+		"keyupdate-server":    {updateKeys: true},
+		"v2":                  {conf: preferV2},
+		"v2-keyupdate":        {conf: preferV2, updateKeys: true},
+		"ecn":                 {},
+		"versionnegotiation":  {},
+		"mtu-blackhole":       {conf: patient},
+		"connectionmigration": {conf: patient, prefer: true},
+		"stateless-reset":     {forget: true},
 	},
 }

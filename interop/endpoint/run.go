@@ -82,6 +82,13 @@ func runServer(ctx context.Context, e *Env, tc *testCase, keylog io.Writer, log 
 	if tc.updateKeys {
 		s.OnConn = func(conn *quic.Conn) { conn.UpdateKeys() }
 	}
+	if tc.prefer {
+		if tc.conf.PreferredAddress, s.More, err = preferredAddress(sock, lookupWith(ctx)); err != nil {
+			sock.Close()
+			return err
+		}
+		log.Info("prefers", "v4", tc.conf.PreferredAddress.V4, "v6", tc.conf.PreferredAddress.V6)
+	}
 	log.Info("listening", "addr", sock.LocalAddr())
 	if tc.forget {
 		key := new([32]byte)

@@ -36,7 +36,9 @@ type Server struct {
 	Retry bool   // ask every client for a Retry
 	// ResetKey, if set, resets connections of a former Server with the same key.
 	ResetKey *[32]byte
-	Log      *slog.Logger
+	// More, if set, is a further socket to hear on: at a preferred address.
+	More net.PacketConn
+	Log  *slog.Logger
 	// OnConn, if set, is told of every connection once it is established.
 	OnConn func(c *quic.Conn)
 }
@@ -58,6 +60,12 @@ func (s *Server) Serve(ctx context.Context, sock net.PacketConn) error {
 	if err != nil {
 		sock.Close()
 		return err
+	}
+	if s.More != nil {
+		if err := t.AddConn(s.More); err != nil {
+			t.Close()
+			return err
+		}
 	}
 	files := s.filesOver3(root)
 	var serving sync.WaitGroup
