@@ -17,18 +17,13 @@ func (s *socket) readLoop() {
 	var trains [trainsPerRead]udp.Train
 	in := intake{t: s.t, s: s}
 	in.d.Socket = s.index
-	for {
-		n, err := s.conn.Read(trains[:])
-		if err != nil {
-			s.broken(err)
-			return
-		}
-		in.now = time.Now()
-		for i := range trains[:n] {
-			in.train(&trains[i])
+	s.broken(udp.Serve(s.conn, trains[:], func(arrived []udp.Train) {
+		in.now = arrived[0].At
+		for i := range arrived {
+			in.train(&arrived[i])
 		}
 		in.leave()
-	}
+	}))
 }
 
 // broken ends everything after an error of the socket that does not pass, and

@@ -309,3 +309,36 @@ func lengths(datagrams [][]byte) []int {
 	}
 	return l
 }
+
+func TestServeHandsOverAllThatArrivesUntilClose(t *testing.T) {
+	testConns(t, func(t *testing.T, open func(network, addr string) Conn) {
+		from, to := open("udp4", "127.0.0.1:0"), open("udp4", "127.0.0.1:0")
+		arrived := make(chan byte, 100)
+		done := make(chan error, 1)
+		go func() {
+			done <- Serve(to, make([]Train, 3), func(trains []Train) {
+				for i := range trains {
+					for d := range trains[i].Datagrams() {
+						arrived <- d[0]
+					}
+				}
+			})
+		}()
+		next := byte(0)
+		for _, together := range []int{1, 1, 20, 1, 7} { // single ones, and more than one call takes
+			for range together {
+				mustWrite(t, from, []byte{next}, 0, to.LocalAddr())
+				next++
+			}
+			for i := range together {
+				if got, want := <-arrived, next-byte(together-i); got != want {
+					t.Fatalf("datagram %d arrived, want %d", got, want)
+				}
+			}
+		}
+		to.Close()
+		if err := <-done; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("ended with %v, want net.ErrClosed", err)
+		}
+	})
+}

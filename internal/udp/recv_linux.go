@@ -73,6 +73,48 @@ func (s *Socket) Read(trains []Train) (int, error) {
 	}
 }
 
+// burst is how many bytes one call must bring, at least, for it to be likely that more is there already.
+const burst = 16 << 10
+
+// serve implements server. It stays in one call of the poller: there, nothing is lost between a read that took all
+// there was and the wait for more, so that the read that finds nothing can be left out. It would stand between a
+// question and its answer.
+func (s *Socket) serve(trains []Train, handle func(arrived []Train)) error {
+	r, want, soft := &s.receiver, min(len(trains), readSlots), 0
+	all := func(fd uintptr) bool {
+		for {
+			r.reset(want)
+			if !r.recvmmsg(fd) {
+				return false
+			}
+			if r.errno != 0 {
+				return true
+			}
+			soft = 0
+			n, size := r.collect(trains), 0
+			for i := range trains[:n] {
+				size += len(trains[i].Buf)
+			}
+			if n > 0 {
+				handle(trains[:n])
+			}
+			// A connected socket may have stopped early for an ICMP error instead of for want of datagrams.
+			if r.got < want && size < burst && !s.connected {
+				return false
+			}
+		}
+	}
+	for {
+		r.errno = 0
+		if err := s.raw.Read(all); err != nil {
+			return err
+		}
+		if soft++; classOfErrno(r.errno) == nil || soft >= maxSoftErrors {
+			return fmt.Errorf("udp: receive on %v: %w", s.local, r.errno)
+		}
+	}
+}
+
 // reset makes the slots ready that the next call will use: it undoes what the kernel wrote into their headers.
 func (r *receiver) reset(want int) {
 	r.want, r.got, r.errno = want, 0, 0

@@ -60,6 +60,27 @@ var (
 	_ Conn = (*packetConn)(nil)
 )
 
+// Serve reads from c and calls handle with the trains that arrived, until reading fails; trains is where they are
+// put. It is a loop around c.Read, but one that knows when asking the kernel once more is in vain. handle must not
+// call c.Read.
+func Serve(c Conn, trains []Train, handle func(arrived []Train)) error {
+	if s, ok := c.(server); ok {
+		return s.serve(trains, handle)
+	}
+	for {
+		n, err := c.Read(trains)
+		if err != nil {
+			return err
+		}
+		handle(trains[:n])
+	}
+}
+
+// server is a Conn that has a better loop than Serve's.
+type server interface {
+	serve(trains []Train, handle func(arrived []Train)) error
+}
+
 // Config sets up a Socket. The zero value turns everything on that the system has.
 type Config struct {
 	DisableGSO bool // send datagrams one by one; also QUIVER_DISABLE_GSO=1
