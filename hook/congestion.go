@@ -75,6 +75,7 @@ type Acked struct {
 	InFlight      int     // bytes in flight now
 	TxInFlight    int     // bytes in flight when the packet that left at LargestSent had left, with it
 	LostSince     int     // bytes declared lost on this path since then
+	Packets       int     // newly acknowledged packets
 	CE            int     // packets that this acknowledgment newly reports as marked "congestion experienced"
 	AppLimited    bool    // in the last round trip the application, not the window or the pacer, held the sender back
 	RTT           RTT     // after this acknowledgment's sample, if it gave one

@@ -83,6 +83,11 @@ type Config struct {
 	DisableSpinBit bool
 	// DisableECN never marks packets as ECN-capable.
 	DisableECN bool
+	// L4S marks packets ECT(1) instead of ECT(0), which asks routers for a queue
+	// of low latency and for marks that come early and often (RFC 9331). Only a
+	// controller that answers to the share of marked packets, hook.Acked.CE of
+	// hook.Acked.Packets, may use it, so that NewCongestion must be set.
+	L4S bool
 
 	// Allow0RTT lets a server take early data: what clients that were here before
 	// send with their first datagrams, without waiting for the handshake. Accept
@@ -150,6 +155,7 @@ func (c *Config) Validate() error {
 	if _, err := recovery.New(c.congestion(), wire.MinInitialDatagram); err != nil {
 		check(false, "Congestion: %v", err)
 	}
+	check(!c.L4S || c.NewCongestion != nil && !c.DisableECN, "L4S: got true, want it with NewCongestion and without DisableECN: no built-in controller is scalable (RFC 9331 §4.3)")
 	c.Limits.validate(check)
 	c.PreferredAddress.validate(check)
 	check(c.MaxDatagramSize <= 0 || c.MaxDatagramSize >= wire.MinInitialDatagram,

@@ -9,7 +9,7 @@ import (
 func TestValidateNamesEveryWrongField(t *testing.T) {
 	c := &Config{
 		Versions: []Version{Version1, 2}, FirstVersion: Version2, Congestion: "vegas",
-		MaxDatagramSize: 1199,
+		MaxDatagramSize: 1199, L4S: true,
 		Limits: Limits{
 			InitialStreamReceiveWindow: 2 << 20, MaxStreamReceiveWindow: 1 << 20, MaxConnectionReceiveWindow: 1 << 61,
 			SendBuffer: 2, MaxSendBuffer: 1, MaxIncomingStreams: 1<<60 + 1, MaxIncomingUniStreams: 1<<60 + 1,
@@ -21,7 +21,7 @@ func TestValidateNamesEveryWrongField(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Versions: got 0x00000002, want v1 or v2", "FirstVersion: got v2", "vegas", "cubic", "newreno", "InitialStreamReceiveWindow: got 2097152", "MaxConnectionReceiveWindow: got 2305843009213693952", "SendBuffer: got 2",
-		"MaxIncomingStreams:", "MaxIncomingUniStreams:", "MaxDatagramSize: got 1199",
+		"MaxIncomingStreams:", "MaxIncomingUniStreams:", "MaxDatagramSize: got 1199", "L4S: got true",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("got %q, want %q in it", err, want)

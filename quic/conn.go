@@ -118,6 +118,7 @@ func (c *Conn) coreConfig(now time.Time, tlsConfig *tls.Config, conf *Config, od
 		Congestion:       conf.newCongestion,
 		MaxMTU:           orDefault(conf.MaxDatagramSize, defaultMaxDatagram),
 		NoECN:            conf.DisableECN,
+		L4S:              conf.L4S,
 		NoGrease:         conf.DisableGrease,
 		FirstVersion:     wire.Version(conf.FirstVersion),
 		ResetKey:         &c.t.reset,

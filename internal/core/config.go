@@ -46,6 +46,7 @@ type Config struct {
 	AckPolicy  hook.AckPolicy // nil = the built-in one
 	MaxMTU     int            // bytes of UDP payload; 0 = no discovery beyond 1200
 	NoECN      bool
+	L4S        bool // mark packets ECT(1): the controller must be scalable (RFC 9331 §4.3)
 
 	NoSpin bool // the spin bit tells nothing
 

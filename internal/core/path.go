@@ -77,6 +77,7 @@ func (c *Conn) newRecovery(id uint8) *recovery.Path {
 		ID:         id,
 		Congestion: c.cfg.Congestion(wire.MinInitialDatagram),
 		NoECN:      c.cfg.NoECN,
+		L4S:        c.cfg.L4S,
 		MTU:        recovery.MTUConfig{Max: mtuMax(c.cfg.MaxMTU)},
 	})
 	rec.MTU.SetLimit(int(min(c.peer.MaxUDPPayload, maxDatagram)))

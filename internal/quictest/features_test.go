@@ -170,6 +170,25 @@ func TestECNIsGivenUpOnABadPath(t *testing.T) {
 	}
 }
 
+func TestECT1IsMarkedAndValidated(t *testing.T) {
+	const ect1 = 1
+	opts := Options{Config: func(_ netsim.Side, cfg *core.Config) { cfg.L4S = true }}
+	p := NewPair(t, 1, opts)
+	others := 0
+	p.remark = func(e uint8) uint8 {
+		if e != 0 && e != ect1 {
+			others++
+		}
+		return e
+	}
+	serve(p)
+	runTransfer(t, p, []byte("300000"))
+	st := p.Server.Conns[0].Stats()
+	if others > 0 || p.marked < 100 || st.ECN != "capable" || st.ReportedECT1 == 0 || st.ReportedECT0 != 0 {
+		t.Errorf("RFC 9331 §4.1: %d packets marked, %d of them not ECT(1); ECN %s, reported %d ECT(1) and %d ECT(0)", p.marked, others, st.ECN, st.ReportedECT1, st.ReportedECT0)
+	}
+}
+
 func TestPathThatDropsMarkedPacketsWorks(t *testing.T) {
 	p := ecnPair(t, func(e uint8) uint8 {
 		if e != 0 {

@@ -24,19 +24,32 @@ const (
 // ECN validates that a path carries ECN marks and that the peer reports them (RFC 9000 §13.4.2), and decides whether packets are marked.
 type ECN struct {
 	state    ecnState
-	sent     uint64       // ECT(0) packets sent
+	l4s      bool         // packets are marked ECT(1), for low latency queues (RFC 9331 §4.1), instead of ECT(0)
+	sent     uint64       // marked packets sent
 	good     uint64       // of them acknowledged by a valid report
 	lost     uint64       // of them lost
 	deadline hook.Instant // end of testing, set by the first marked packet
 	ceEpoch  hook.Instant // marks on packets sent until then belong to the last reaction
 }
 
-// Mark returns the ECN codepoint for the IP header of packets on this path: ECT0 or NotECT. Packets sent with ECT0 carry the ECT flag.
+// Mark returns the ECN codepoint for the IP header of packets on this path: that of the path, or NotECT. Packets that are marked carry the
+// ECT flag.
 func (e *ECN) Mark() uint8 {
-	if e.state == ecnTesting || e.state == ecnCapable {
-		return ECT0
+	switch {
+	case e.state != ecnTesting && e.state != ecnCapable:
+		return NotECT
+	case e.l4s:
+		return ECT1
 	}
-	return NotECT
+	return ECT0
+}
+
+// ours returns counts with those of our own codepoint in ECT0 and those of the other, which we never send, in ECT1.
+func (e *ECN) ours(c ECNCounts) ECNCounts {
+	if e.l4s {
+		c.ECT0, c.ECT1 = c.ECT1, c.ECT0
+	}
+	return c
 }
 
 // Capable reports whether the path proved that it carries marks.
@@ -95,27 +108,27 @@ func (e *ECN) onLost() {
 
 // ecnReport is what one acknowledgment says about marks.
 type ecnReport struct {
-	marked   uint64     // newly acknowledged packets that left with ECT(0)
+	marked   uint64     // newly acknowledged packets that left with our mark
 	counts   *ECNCounts // nil: the frame had no ECN section
 	previous ECNCounts  // totals of the space before this frame
-	sentECT0 uint64     // packets of the space that ever left with ECT(0)
+	sentECT0 uint64     // packets of the space that ever left with our mark
 }
 
 // valid applies the rules of RFC 9000 §13.4.2.1.
-func (r *ecnReport) valid() bool {
+func (e *ECN) valid(r *ecnReport) bool {
 	if r.counts == nil {
 		// "fails if an ACK frame newly acknowledges a packet that was sent with either ECT(0) or ECT(1) set and the counts are not present"
 		return r.marked == 0
 	}
-	c, p := *r.counts, r.previous
+	c, p := e.ours(*r.counts), e.ours(r.previous)
 	if c.ECT0 < p.ECT0 || c.ECT1 < p.ECT1 || c.CE < p.CE {
 		return false // counts only grow
 	}
-	// We never send ECT(1): a count of it, or more marks than packets sent, means remarking or a lie.
+	// We never send the other codepoint: a count of it, or more marks than packets sent, means remarking or a lie.
 	if c.ECT1 != 0 || c.ECT0 > r.sentECT0 || c.CE > r.sentECT0 {
 		return false
 	}
-	// The increase of ECT(0) and CE together covers the newly acknowledged packets sent with ECT(0).
+	// The increase of our mark and CE together covers the newly acknowledged packets sent with it.
 	return (c.ECT0-p.ECT0)+(c.CE-p.CE) >= r.marked
 }
 
@@ -125,7 +138,7 @@ func (e *ECN) onAck(now, largestSent hook.Instant, r *ecnReport) (congested bool
 	if e.state == ecnFailed {
 		return false
 	}
-	if !r.valid() {
+	if !e.valid(r) {
 		e.state = ecnFailed
 		return false
 	}

@@ -5,7 +5,7 @@ import "testing"
 // marked sends n packets marked as the path says, and returns how many were.
 func (r *rig) marked(n int) (count uint64) {
 	for range n {
-		if r.p.ECN.Mark() == ECT0 {
+		if r.p.ECN.Mark() != NotECT {
 			count++
 			r.send(1, ECT)
 			continue
@@ -136,4 +136,55 @@ func TestECNCanBeOff(t *testing.T) {
 	r := newRig(t, true)
 	r.p = NewPath(PathConfig{NoECN: true})
 	wantVar(r, "mark", r.p.ECN.Mark(), NotECT)
+}
+
+// l4s is a rig on a path that marks ECT(1).
+func l4s(t *testing.T) *rig {
+	r := newRig(t, true)
+	r.p.ECN.l4s = true
+	return r
+}
+
+func TestECT1IsValidatedLikeECT0(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		counts *ECNCounts
+		failed bool
+	}{
+		{"right", &ECNCounts{ECT1: 10}, false},
+		{"some marked CE", &ECNCounts{ECT1: 7, CE: 3}, false},
+		{"none", nil, true},
+		{"bleached", &ECNCounts{}, true},
+		{"remarked to ECT(0)", &ECNCounts{ECT0: 10}, true},
+		{"more than sent", &ECNCounts{ECT1: 11}, true},
+	} {
+		r := l4s(t)
+		wantVar(r, "mark", r.p.ECN.Mark(), ECT1)
+		wantVar(r, "marked", r.marked(20), 10)
+		r.advance(50 * ms)
+		r.ackDelayed(0, tc.counts, 0, 9)
+		if r.p.ECN.Failed() != tc.failed || r.p.ECN.Capable() == tc.failed {
+			t.Errorf("%s: failed %v, capable %v, want failed %v", tc.name, r.p.ECN.Failed(), r.p.ECN.Capable(), tc.failed)
+		}
+	}
+}
+
+// Every mark is told, so that a scalable controller learns their share, while
+// the classic reaction comes once a round trip.
+func TestControllerLearnsTheShareOfMarks(t *testing.T) {
+	r := l4s(t)
+	r.marked(10)
+	r.advance(50 * ms)
+	r.ackDelayed(0, &ECNCounts{ECT1: 10}, 0, 9)
+	r.acked = nil
+	*r.cc() = recorder{window: r.cc().window}
+	r.marked(20)
+	r.advance(50 * ms)
+	r.ackDelayed(0, &ECNCounts{ECT1: 17, CE: 3}, 10, 19)
+	r.ackDelayed(0, &ECNCounts{ECT1: 22, CE: 8}, 20, 29)
+	acks := r.cc().acks
+	if len(acks) != 2 || acks[0].Packets != 10 || acks[0].CE != 3 || acks[1].Packets != 10 || acks[1].CE != 5 {
+		t.Errorf("told %+v, want 3 and then 5 of 10 packets marked", acks)
+	}
+	wantVar(r, "reactions of one round trip", len(r.cc().losses), 1)
 }

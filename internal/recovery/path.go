@@ -12,6 +12,7 @@ type PathConfig struct {
 	Congestion hook.Congestion // nil = CUBIC
 	InitialRTT time.Duration   // 0 = 333 ms
 	NoECN      bool            // never mark packets
+	L4S        bool            // mark packets ECT(1) instead of ECT(0)
 	MTU        MTUConfig
 }
 
@@ -86,6 +87,7 @@ func NewPath(cfg PathConfig) *Path {
 	p := &Path{id: cfg.ID}
 	p.RTT.init(cfg.InitialRTT)
 	p.MTU.init(cfg.MTU)
+	p.ECN.l4s = cfg.L4S
 	if cfg.NoECN {
 		p.ECN.disable()
 	}
@@ -222,7 +224,7 @@ func (p *Path) concludeAcks(now hook.Instant) {
 	p.use.advance(now, t.newestAcked)
 	p.ackEvent = hook.Acked{
 		Now: now, Bytes: t.acked, LargestSent: t.newestAcked, PriorInFlight: t.prior, InFlight: p.inFlight,
-		TxInFlight: int(t.ackedLoad), LostSince: p.losses.since(t.newestAcked), CE: t.marks,
+		TxInFlight: int(t.ackedLoad), LostSince: p.losses.since(t.newestAcked), Packets: t.acks, CE: t.marks,
 		AppLimited: p.use.appLimited(p.Window()), RTT: p.RTT.Snapshot(), RTTSampled: t.rttSampled,
 		Round: p.use.round, Rate: p.rate.onAck(now, t.newestAcked, t.acked, p.RTT.Min()),
 	}
