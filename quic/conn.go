@@ -50,8 +50,8 @@ type Conn struct {
 	armed    time.Time // when timer fires; zero = not armed
 
 	accepted                      [2]queue[*Stream] // streams of the peer; index 1 = unidirectional
-	change                        [2]sync.Cond      // accepted changed, or the peer allows more streams
-	datagramArrived, datagramRoom sync.Cond
+	change                        [2]cond           // accepted changed, or the peer allows more streams
+	datagramArrived, datagramRoom cond
 	closeErr                      error
 
 	flushLater func() // afterOthers; nil = never needed
@@ -65,8 +65,6 @@ type Conn struct {
 func newConn(t *Transport, l *Listener, remote netip.AddrPort) *Conn {
 	c := &Conn{t: t, listener: l, established: make(chan struct{})}
 	c.place.Store(&place{remote: remote})
-	c.change[0].L, c.change[1].L = &c.mu, &c.mu
-	c.datagramArrived.L, c.datagramRoom.L = &c.mu, &c.mu
 	c.handshaking.Store(true)
 	return c
 }
@@ -78,7 +76,9 @@ func newClientConn(ctx context.Context, t *Transport, remote netip.AddrPort, tls
 	}
 	c := newConn(t, nil, remote)
 	now := time.Now()
-	cfg := c.coreConfig(now, tlsConfig, conf, nil)
+	cfg := c.own(now, t.coreConfig(conf), conf, nil)
+	cfg.TLS = tlsConfig
+	c.ignorePreferred = conf != nil && conf.IgnorePreferredAddress
 	cfg.Early, cfg.Context = early, context.WithoutCancel(ctx)
 	if conf != nil {
 		c.useTokens(cfg, conf.TokenStore, tlsConfig.ServerName)
@@ -93,10 +93,8 @@ func newClientConn(ctx context.Context, t *Transport, remote netip.AddrPort, tls
 func newServerConn(t *Transport, l *Listener, now time.Time, in *core.Incoming) (*Conn, error) {
 	c := newConn(t, l, in.Remote)
 	c.place.Load().socket = in.Socket
-	cfg := c.coreConfig(now, l.tls, l.conf, in.OriginalDCID.Bytes())
-	cfg.Early, cfg.Guard = l.conf != nil && l.conf.Allow0RTT, &t.guard
-	cfg.TokenKey = &t.tokenKey
-	cfg.Context = context.WithValue(context.Background(), connKey{}, c)
+	cfg := c.own(now, l.core, l.conf, in.OriginalDCID.Bytes())
+	in.Context = context.WithValue(context.Background(), connKey{}, c)
 	var err error
 	if c.core, err = core.NewServer(now, cfg, in); err != nil {
 		c.qlog.close()
@@ -104,14 +102,31 @@ func newServerConn(t *Transport, l *Listener, now time.Time, in *core.Incoming) 
 	return c, err
 }
 
-// coreConfig applies the defaults. odcid is nil in a client, which has not
-// chosen it yet.
-func (c *Conn) coreConfig(now time.Time, tlsConfig *tls.Config, conf *Config, odcid []byte) *core.Config {
+// own adds to a configuration what is this connection's only: its log, and what
+// is known of the path to the peer. Without that, shared is returned as it is.
+// odcid is nil in a client, which has not chosen it yet.
+func (c *Conn) own(now time.Time, shared *core.Config, conf *Config, odcid []byte) *core.Config {
+	own := *shared
+	c.qlog = openQLog(c.t, conf, odcid, now)
+	own.Log = c.qlog.log()
+	known := false
+	if conf != nil && conf.CarefulResume != nil {
+		c.paths = conf.CarefulResume
+		own.SavedPath, known = c.paths.Take(c.place.Load().remote.Addr())
+	}
+	if c.qlog == nil && !known {
+		return shared
+	}
+	return &own
+}
+
+// coreConfig applies the defaults to conf, which may be nil.
+func (t *Transport) coreConfig(conf *Config) *core.Config {
 	if conf == nil {
 		conf = &Config{}
 	}
 	cfg := &core.Config{
-		TLS: tlsConfig, Rand: rand.Reader, Versions: conf.versions(),
+		Rand: rand.Reader, Versions: conf.versions(),
 		IdleTimeout:      orDefault(conf.MaxIdleTimeout, defaultIdleTimeout),
 		HandshakeTimeout: orDefault(conf.HandshakeTimeout, defaultHandshakeTimeout),
 		KeepAlive:        max(conf.KeepAlivePeriod, 0),
@@ -121,22 +136,13 @@ func (c *Conn) coreConfig(now time.Time, tlsConfig *tls.Config, conf *Config, od
 		L4S:              conf.L4S,
 		NoGrease:         conf.DisableGrease,
 		FirstVersion:     wire.Version(conf.FirstVersion),
-		ResetKey:         &c.t.reset,
+		ResetKey:         &t.reset,
 		NoSpin:           conf.DisableSpinBit,
 
 		DisableActiveMigration: conf.DisableActiveMigration,
 	}
-	c.ignorePreferred = conf.IgnorePreferredAddress
-	if c.listener != nil {
-		cfg.PreferredV4, cfg.PreferredV6 = conf.PreferredAddress.V4, conf.PreferredAddress.V6
-	}
-	if c.paths = conf.CarefulResume; c.paths != nil {
-		cfg.SavedPath, _ = c.paths.Take(c.place.Load().remote.Addr())
-	}
 	conf.Limits.apply(cfg)
 	conf.extensions(cfg)
-	c.qlog = openQLog(c.t, conf, c.listener == nil, odcid, now)
-	cfg.Log = c.qlog.log()
 	return cfg
 }
 
@@ -278,13 +284,13 @@ func (c *Conn) drainEvents() {
 		case core.EventOpened:
 			uni := !e.Stream.CanSend()
 			c.accepted[kind(uni)].push(c.wrap(e.Stream))
-			c.change[kind(uni)].Broadcast()
+			c.change[kind(uni)].broadcast()
 		case core.EventStreams:
-			c.change[kind(e.Uni)].Broadcast()
+			c.change[kind(e.Uni)].broadcast()
 		case core.EventDatagram:
-			c.datagramArrived.Broadcast()
+			c.datagramArrived.broadcast()
 		case core.EventDatagramRoom:
-			c.datagramRoom.Broadcast()
+			c.datagramRoom.broadcast()
 		case core.EventToken:
 			c.gotToken(e.Data)
 		case core.EventEarly:
@@ -340,10 +346,10 @@ func (c *Conn) handleClosed(err error) {
 		c.cancel(c.closeErr)
 	}
 	c.noLongerHalfOpen()
-	c.change[0].Broadcast()
-	c.change[1].Broadcast()
-	c.datagramArrived.Broadcast()
-	c.datagramRoom.Broadcast()
+	c.change[0].broadcast()
+	c.change[1].broadcast()
+	c.datagramArrived.broadcast()
+	c.datagramRoom.broadcast()
 }
 
 func (c *Conn) noLongerHalfOpen() {

@@ -1,5 +1,7 @@
 package quic
 
+import "net"
+
 // Conns returns how many connections are not drained.
 func (t *Transport) Conns() int {
 	t.mu.Lock()
@@ -20,3 +22,6 @@ func (t *Transport) IDs() int {
 	defer t.mu.Unlock()
 	return t.router.Len()
 }
+
+// Abandon forgets the connection without a word to the peer.
+func (c *Conn) Abandon() { c.abandon(net.ErrClosed) }

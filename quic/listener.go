@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/seed51309289/quiver/internal/core"
 )
 
 // Why a connection is refused.
@@ -19,8 +21,9 @@ type Listener struct {
 	t    *Transport
 	tls  *tls.Config
 	conf *Config
-	most int  // connections in backlog
-	owns bool // the Transport closes with it
+	core *core.Config // of all its connections, but for what is a connection's own
+	most int          // connections in backlog
+	owns bool         // the Transport closes with it
 
 	mu      sync.Mutex // guards all below; a leaf
 	backlog queue[*Conn]
@@ -31,6 +34,13 @@ type Listener struct {
 
 func newListener(t *Transport, tlsConfig *tls.Config, conf *Config) *Listener {
 	l := &Listener{t: t, tls: tlsConfig, conf: conf, ready: make(chan struct{}, 1), failed: make(chan struct{})}
+	l.core = t.coreConfig(conf)
+	l.core.TLS = tlsConfig
+	l.core.Guard, l.core.TokenKey = &t.guard, &t.tokenKey
+	if conf != nil {
+		l.core.Early = conf.Allow0RTT
+		l.core.PreferredV4, l.core.PreferredV6 = conf.PreferredAddress.V4, conf.PreferredAddress.V6
+	}
 	l.most = conf.limits().backlog()
 	return l
 }

@@ -33,19 +33,20 @@ type qlogFile struct {
 	done chan struct{} // closed when everything is written
 }
 
-// openQLog makes the log file of a connection, or returns nil.
-func openQLog(t *Transport, conf *Config, client bool, odcid []byte, now time.Time) *qlogFile {
-	dir := conf.QLogDir
-	if dir == "" {
-		dir = os.Getenv("QLOGDIR")
+// openQLog makes the log file of a connection, or returns nil. odcid is nil in
+// a client, which has not chosen it yet.
+func openQLog(t *Transport, conf *Config, odcid []byte, now time.Time) *qlogFile {
+	dir := os.Getenv("QLOGDIR")
+	if conf != nil && conf.QLogDir != "" {
+		dir = conf.QLogDir
 	}
 	if dir == "" {
 		return nil
 	}
 	side := "server"
-	if client {
+	if odcid == nil {
 		side = "client"
-		odcid = make([]byte, 8) // the core has not chosen it yet; any name will do
+		odcid = make([]byte, 8) // any name will do
 		rand.Read(odcid)
 	}
 	name := fmt.Sprintf("%s_%x_%s.sqlog", now.UTC().Format("20060102T150405.000"), odcid, side)

@@ -3,7 +3,6 @@ package quic
 import (
 	"context"
 	"errors"
-	"sync"
 )
 
 // ErrStreamLimit says that the peer does not allow another stream now.
@@ -96,7 +95,7 @@ func (c *Conn) accept(ctx context.Context, uni bool) (s *Stream, err error) {
 
 // await waits on cond until done reports true, or ctx is done. *result is what
 // done decided.
-func (c *Conn) await(ctx context.Context, cond *sync.Cond, done func() bool, result *error) error {
+func (c *Conn) await(ctx context.Context, cond *cond, done func() bool, result *error) error {
 	c.mu.Lock()
 	if done() {
 		c.mu.Unlock()
@@ -109,7 +108,7 @@ func (c *Conn) await(ctx context.Context, cond *sync.Cond, done func() bool, res
 		stop := context.AfterFunc(ctx, func() {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			cond.Broadcast()
+			cond.broadcast()
 		})
 		defer stop()
 	}
@@ -118,7 +117,7 @@ func (c *Conn) await(ctx context.Context, cond *sync.Cond, done func() bool, res
 		if ctx.Err() != nil {
 			return ctxErr(ctx)
 		}
-		cond.Wait()
+		cond.wait(&c.mu)
 	}
 	return *result
 }

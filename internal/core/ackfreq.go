@@ -27,9 +27,9 @@ type ackFrequency struct {
 	heard    uint64 // the newest sequence number of the peer's requests, plus one
 	next     uint64 // the sequence number of our next request
 	asked    hook.AckRequest
-	inFlight bool           // asked is not known to have arrived
-	delay    time.Duration  // the max_ack_delay that the peer is known to keep
-	state    hook.SendState // here, so that asking a policy allocates nothing
+	inFlight bool            // asked is not known to have arrived
+	delay    time.Duration   // the max_ack_delay that the peer is known to keep
+	state    *hook.SendState // kept, so that asking a policy allocates nothing; nil at rest
 }
 
 // handleAckFrequency takes the peer's request of when to acknowledge
@@ -64,11 +64,14 @@ func (c *Conn) tuneAcks() {
 		return
 	}
 	p := c.path.rec
-	q.state = hook.SendState{
+	if q.state == nil {
+		q.state = new(hook.SendState)
+	}
+	*q.state = hook.SendState{
 		Window: p.Window(), DatagramSize: p.MTU.Current(), RTT: p.RTT.Snapshot(), Reordering: recovery.PacketThreshold,
 		MinDelay: c.peer.MinAckDelay, MaxDelay: c.peer.MaxAckDelay, Last: q.asked,
 	}
-	want := policy.RequestAcks(&q.state)
+	want := policy.RequestAcks(q.state)
 	if want == q.asked {
 		return
 	}

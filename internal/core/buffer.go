@@ -1,17 +1,11 @@
 package core
 
-import "time"
-
 // chunkSize is the unit in which stream data is buffered, in bytes: large
 // enough that a GSO train crosses few borders, small enough for a short stream.
 const chunkSize = 16 << 10
 
-const (
-	// maxFreeChunks bounds the chunks that a busy connection keeps for reuse (16 MiB).
-	maxFreeChunks = 1024
-	// trimAfter is how long a connection must be silent to give them back.
-	trimAfter = time.Second
-)
+// maxFreeChunks bounds the chunks that a busy connection keeps for reuse (16 MiB).
+const maxFreeChunks = 1024
 
 type chunk [chunkSize]byte
 

@@ -59,7 +59,7 @@ type Config struct {
 	// issue tickets for it. Guard says which offers a server takes; nil = none.
 	Early bool
 	Guard EarlyGuard
-	// Context is what callbacks of TLS see; nil = context.Background().
+	// Context is what a client's callbacks of TLS see; nil = context.Background().
 	Context context.Context
 
 	// Token lets a client prove its address at once: a server gave it on a
@@ -87,4 +87,6 @@ type Incoming struct {
 	Remote       netip.AddrPort
 	Local        netip.Addr
 	Socket       int
+	// Context is the driver's: what callbacks of TLS see; nil = context.Background().
+	Context context.Context
 }

@@ -62,6 +62,7 @@ type Conn struct {
 
 	events eventQueue
 	paced  hook.Instant // when the pacer lets more bytes go; 0 = not held back
+	restAt hook.Instant // when silence has lasted long enough to rest; 0 = it rests
 	clock  hook.Instant // the latest instant that the driver told
 	skipIn int          // packets until a number is skipped
 	ackRun int          // packets in a row that carried nothing but an ACK
@@ -88,13 +89,18 @@ const (
 
 // space is one packet number space (RFC 9000 §12.3) with its encryption level.
 type space struct {
-	recv      recovery.Received
+	*traffic              // nil once discarded, which lasts for the most of a connection's life
 	read      *crypt.Keys // nil = not yet, or discarded
 	write     *crypt.Keys
 	discarded bool
-	out       sendBuffer // CRYPTO data
-	in        recvBuffer
 	probes    int // ack-eliciting packets that a PTO wants
+}
+
+// traffic is what a space keeps of its packets.
+type traffic struct {
+	recv recovery.Received
+	out  sendBuffer // CRYPTO data
+	in   recvBuffer
 }
 
 // NewClient starts a connection from local to remote. The first Transmit gives
@@ -120,6 +126,7 @@ func NewClient(now Time, cfg *Config, local netip.Addr, remote netip.AddrPort) (
 	c.installInitialKeys(c.odcid.Bytes())
 	c.path.validated = true // a client does not fear to amplify
 	c.log.ConnectionStarted(c.at(now), netip.AddrPortFrom(local, 0), remote, c.ids.firstLocal(), c.odcid.Bytes())
+	c.tls.ctx = cfg.Context
 	if err := c.startTLS(c.at(now)); err != nil {
 		return nil, err
 	}
@@ -139,6 +146,7 @@ func NewServer(now Time, cfg *Config, in *Incoming) (*Conn, error) {
 	}
 	c.version, c.vers.original = in.Version, in.Version
 	c.odcid, c.retried, c.retrySCID = in.OriginalDCID, in.Retried, in.RetrySCID
+	c.tls.ctx = in.Context
 	c.ids.remote = []remoteID{{id: in.SCID, used: true}}
 	c.ids.local = []localID{{id: in.DCID, initial: true}}
 	c.events.push(Event{Kind: EventIDIssued, ID: in.DCID})
@@ -164,9 +172,9 @@ func newConn(now Time, cfg *Config, client bool, local netip.Addr, remote netip.
 	c.paths = []*path{c.path}
 	c.det = recovery.NewDetector(recovery.Config{Client: client, Forget: c.forgetSent}, c.path.rec)
 	for i := range c.spaces {
+		c.spaces[i].traffic = new(traffic)
 		c.spaces[i].recv.Init(recovery.SpaceID(i), maxAckDelay, cfg.AckPolicy)
 	}
-	c.streams.byID = make(map[uint64]*Stream)
 	c.streams.max = [2]uint64{cfg.MaxStreamsBidi, cfg.MaxStreamsUni}
 	c.streams.window = c.streams.max
 	c.flow.window, c.flow.max = cfg.ConnWindow, cfg.ConnWindow
@@ -225,6 +233,9 @@ func (c *Conn) installInitialKeys(dcid []byte) {
 // NextEvent returns the oldest piece of news, or false.
 func (c *Conn) NextEvent() (Event, bool) {
 	e, ok := c.events.pop()
+	if ok && e.Kind == EventDrained {
+		c.release() // now, when nobody is in the middle of a packet
+	}
 	if ok && e.Stream != nil {
 		switch e.Kind {
 		case EventReadable:

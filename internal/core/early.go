@@ -40,7 +40,7 @@ type EarlyGuard interface {
 type early struct {
 	state  EarlyState
 	keys   *crypt.Keys  // a client seals with them, a server opens; nil = none
-	params wire.Params  // client: what it remembers of the server's
+	params *wire.Params // client: what it remembers of the server's
 	dropAt hook.Instant // server: when the keys go; 0 = no such plan
 }
 
@@ -55,7 +55,7 @@ func (c *Conn) mayResumeEarly(now hook.Instant, s *tls.SessionState) bool {
 		return false
 	}
 	if c.client {
-		c.early.params = m.params
+		c.early.params = &m.params
 		return true
 	}
 	// RFC 9000 §7.4.1: a server that lowered its limits since must not take
@@ -76,7 +76,7 @@ func (c *Conn) installEarly(now hook.Instant, e tls.QUICEvent) error {
 	c.logEarlySecret(e.Data)
 	if c.client {
 		c.early.state, c.early.keys = EarlyOffered, keys
-		c.remember(&c.early.params)
+		c.remember(c.early.params)
 		return nil
 	}
 	// Another connection may have recorded the same hello since TLS was told to
@@ -112,7 +112,7 @@ func (c *Conn) settleEarly() error {
 		return nil
 	}
 	// RFC 9000 §7.4.1: a server that accepts 0-RTT must not lower its limits.
-	if name, smaller := reduced(&c.early.params, &c.peer); smaller {
+	if name, smaller := reduced(c.early.params, &c.peer); smaller {
 		return violation(ProtocolViolation, wire.FrameCrypto, "server accepted 0-RTT and lowered %s", name)
 	}
 	c.early.state = EarlyAccepted

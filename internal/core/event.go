@@ -61,6 +61,13 @@ func (q *eventQueue) pop() (Event, bool) {
 	return e, true
 }
 
+// rest gives the memory of an empty queue back.
+func (q *eventQueue) rest() {
+	if q.head == len(q.list) {
+		*q = eventQueue{}
+	}
+}
+
 // ConnID is a connection ID by value.
 type ConnID struct {
 	n uint8

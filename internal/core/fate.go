@@ -41,9 +41,11 @@ type sentFrame struct {
 type frameSlab struct {
 	list []sentFrame
 	free uint32
+	used int
 }
 
 func (s *frameSlab) add(f sentFrame) uint32 {
+	s.used++
 	if i := s.free; i != 0 {
 		s.free = s.list[i].next
 		s.list[i] = f
@@ -59,6 +61,14 @@ func (s *frameSlab) add(f sentFrame) uint32 {
 func (s *frameSlab) release(i uint32) {
 	s.list[i] = sentFrame{next: s.free}
 	s.free = i
+	s.used--
+}
+
+// rest gives the memory of an empty slab back.
+func (s *frameSlab) rest() {
+	if s.used == 0 {
+		*s = frameSlab{}
+	}
 }
 
 var _ recovery.Fates = (*Conn)(nil)

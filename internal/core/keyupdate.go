@@ -30,6 +30,9 @@ type appKeys struct {
 // phase.
 func (c *Conn) openShort(now hook.Instant, pkt []byte, pnOffset int) (payload []byte, pn uint64, err error) {
 	s, k := &c.spaces[recovery.AppData], &c.keys
+	if k.next != nil {
+		k.next.Wake() // RFC 9001 §6.3: not when a packet asks for them, which would show
+	}
 	truncated, pnLen, ok := s.read.Unprotect(pkt, pnOffset)
 	if !ok {
 		return nil, 0, errShortPacket

@@ -47,6 +47,7 @@ func (c *Conn) Receive(now Time, d *Datagram) {
 		c.dropPacket(t, wire.Packet1RTT, len(d.Data), "unknown_path")
 		return
 	}
+	c.stir(t)
 	c.receiveDatagram(t, d.Data, d.ECN)
 	if len(c.held) > 0 && c.canRelease() {
 		held := c.held
@@ -224,11 +225,12 @@ func (c *Conn) process(now hook.Instant, id recovery.SpaceID, info *qlog.PacketI
 		c.fail(now, err)
 		return
 	}
-	largest, some := c.spaces[id].recv.Largest()
-	// handleFrames may have discarded the space.
-	if !c.spaces[id].discarded {
-		c.spaces[id].recv.Add(now, info.Number, eliciting, info.ECN)
+	s := &c.spaces[id]
+	if s.discarded { // by handleFrames
+		return
 	}
+	largest, some := s.recv.Largest()
+	s.recv.Add(now, info.Number, eliciting, info.ECN)
 	if id == recovery.AppData && c.closing.state == stateOpen {
 		c.followPeer(now, !some || info.Number > largest)
 	}

@@ -28,6 +28,12 @@ func (b *sendBuffer) pending(limit uint64) (start, end uint64) {
 	return b.next, max(b.next, min(b.data.end, limit))
 }
 
+// wantsCrypto reports whether there are handshake bytes to send.
+func (t *traffic) wantsCrypto() bool {
+	start, end := t.out.pending(t.out.end())
+	return start < end
+}
+
 // read copies bytes that pending named into a packet.
 func (b *sendBuffer) read(off uint64, p []byte) { b.data.readAt(off, p) }
 

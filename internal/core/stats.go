@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/seed51309289/quiver/hook"
+	"github.com/seed51309289/quiver/internal/recovery"
 	"github.com/seed51309289/quiver/internal/wire"
 )
 
@@ -14,6 +15,7 @@ type counters struct {
 	bytesResent                                  uint64 // stream and handshake data
 	probeTimeouts                                uint64
 	pathsValidated                               uint64
+	marks                                        recovery.ECNCounts // received in discarded spaces
 }
 
 // Stats is what a connection measured and counted. Sizes are bytes, and those of
@@ -66,12 +68,13 @@ func (c *Conn) Stats() Stats {
 		DatagramsDropped: c.datagrams.dropped, DatagramsUnread: c.datagrams.unread,
 	}
 	s.PacketsLost, s.PacketsSpurious = c.det.Lost()
+	got := n.marks
 	for i := range c.spaces {
-		r := c.spaces[i].recv.ECN()
-		s.ReceivedECT0 += r.ECT0
-		s.ReceivedECT1 += r.ECT1
-		s.ReceivedCE += r.CE
+		if s := &c.spaces[i]; !s.discarded {
+			got.Add(s.recv.ECN())
+		}
 	}
+	s.ReceivedECT0, s.ReceivedECT1, s.ReceivedCE = got.ECT0, got.ECT1, got.CE
 	told := c.det.ReportedECN()
 	s.ReportedECT0, s.ReportedECT1, s.ReportedCE = told.ECT0, told.ECT1, told.CE
 	return s

@@ -44,6 +44,16 @@ func kind(uni bool) int {
 
 func kindOf(id uint64) int { return int(id&streamUni) >> 1 }
 
+// rest gives memory back that nothing is in.
+func (t *streamTable) rest() {
+	if len(t.byID) == 0 {
+		t.byID = nil
+	}
+	t.newData.rest()
+	t.lost.rest()
+	t.control.rest()
+}
+
 // lookup returns the stream of an ID that is in the table.
 func (t *streamTable) lookup(id uint64) *Stream {
 	if t.last != nil && t.last.id == id {
@@ -97,6 +107,9 @@ func (c *Conn) addStream(id uint64) *Stream {
 	if s.hasIn {
 		s.recv.window = c.cfg.StreamWindow
 		s.recv.max = s.recv.window
+	}
+	if c.streams.byID == nil {
+		c.streams.byID = make(map[uint64]*Stream)
 	}
 	c.streams.byID[id] = s
 	c.streams.last = s
@@ -282,6 +295,13 @@ func (q *streamQueue) pop(in *bool) {
 	q.head++
 	if q.head == len(q.list) {
 		q.list, q.head = q.list[:0], 0
+	}
+}
+
+// rest gives the memory of an empty queue back.
+func (q *streamQueue) rest() {
+	if q.empty() {
+		*q = streamQueue{}
 	}
 }
 

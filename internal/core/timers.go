@@ -26,11 +26,9 @@ func (c *Conn) deadline() hook.Instant {
 	if !c.complete {
 		at = earlier(at, c.idle.handshakeBy)
 	}
-	if len(c.pool.free) > 0 || c.datagrams.out.slots != nil && c.datagrams.out.n == 0 {
-		at = earlier(at, c.idle.since.Add(trimAfter))
-	}
 	if c.confirmed {
 		at = earlier(at, c.pathDeadline())
+		at = earlier(at, c.restAt)
 		at = earlier(at, c.idle.keepAliveAt())
 		at = earlier(at, c.keys.dropAt)
 		at = earlier(at, c.ids.initialUntil)
@@ -65,10 +63,7 @@ func (c *Conn) Tick(now Time) {
 	c.tickKeys(t)
 	c.tickInitialID(t)
 	c.tickEarly(t)
-	if t >= c.idle.since.Add(trimAfter) {
-		c.pool.trim()
-		c.datagrams.out.trim()
-	}
+	c.tickRest(t)
 	if c.paced <= t {
 		c.paced = 0
 	}
@@ -91,8 +86,7 @@ func (c *Conn) onLossTimeout(now hook.Instant) {
 	// must not wait for the window that unacknowledged probes of another fill:
 	// the peer may be unable to read those without it.
 	for id := recovery.Initial; id < recovery.AppData && !c.confirmed; id++ {
-		start, end := c.spaces[id].out.pending(c.spaces[id].out.end())
-		if id != probe.Space && c.spaces[id].write != nil && (start < end || c.det.ElicitingInFlight(id)) {
+		if id != probe.Space && c.spaces[id].write != nil && (c.spaces[id].wantsCrypto() || c.det.ElicitingInFlight(id)) {
 			c.probe(id, 1)
 		}
 	}

@@ -20,6 +20,7 @@ const maxCryptoBuffer = 64 << 10
 // tlsState is the guest: crypto/tls, driven by CRYPTO frames (RFC 9001 §4).
 type tlsState struct {
 	conn  *tls.QUICConn        // nil = not begun, or no longer needed
+	ctx   context.Context      // to begin with
 	level recovery.SpaceID     // at which the peer's next bytes belong
 	state *tls.ConnectionState // after completion
 	hello [helloHead]byte      // how the ClientHello begins
@@ -58,8 +59,8 @@ func (c *Conn) startTLS(now hook.Instant) error {
 	if c.client {
 		c.announce(now)
 	}
-	ctx := c.cfg.Context
-	if ctx == nil {
+	ctx := c.tls.ctx
+	if c.tls.ctx = nil; ctx == nil {
 		ctx = context.Background()
 	}
 	if err := c.tls.conn.Start(ctx); err != nil {
@@ -96,7 +97,7 @@ func (c *Conn) handleCrypto(now hook.Instant, id recovery.SpaceID, f *wire.Frame
 			return err
 		}
 	}
-	for {
+	for !s.discarded { // by what came before
 		data := s.in.peek()
 		if data == nil {
 			return nil
@@ -123,6 +124,7 @@ func (c *Conn) handleCrypto(now hook.Instant, id recovery.SpaceID, f *wire.Frame
 			return err
 		}
 	}
+	return nil
 }
 
 // checkHello refuses a ClientHello with a session ID: it asks for middlebox
@@ -276,13 +278,13 @@ func (c *Conn) discardSpace(now hook.Instant, id recovery.SpaceID) {
 		return
 	}
 	c.det.Discard(id, c)
-	s.discarded, s.read, s.write, s.probes = true, nil, nil, 0
 	if id == recovery.Initial {
 		c.vers.other, c.vers.read, c.vers.write = 0, nil, nil
 	}
 	s.out.drop(&c.pool)
 	s.in.drop(&c.pool)
-	s.recv.AckSent(now)
+	c.count.marks.Add(s.recv.ECN())
+	*s = space{discarded: true}
 	c.log.KeyDiscarded(now, id.String(), 0)
 }
 

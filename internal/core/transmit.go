@@ -137,8 +137,7 @@ func (c *Conn) wantsBudget() bool {
 		return true
 	}
 	for i := range c.spaces {
-		s := &c.spaces[i]
-		if start, end := s.out.pending(s.out.end()); s.write != nil && start < end {
+		if c.spaces[i].write != nil && c.spaces[i].wantsCrypto() {
 			return true
 		}
 	}
@@ -283,6 +282,7 @@ func (c *Conn) finishPacket(now hook.Instant, p *packet, buf []byte, ecn uint8) 
 	c.count.packetsSent++
 	c.count.bytesSent += uint64(size)
 	c.det.OnSent(now, p.id, p.pn, p.sent)
+	c.stir(now)
 	c.afterSent(now, p)
 }
 

@@ -17,8 +17,9 @@ type Keys struct {
 	suite   *suite
 	version wire.Version
 	secret  []byte
-	aead    cipher.AEAD
-	hp      masker
+	hpKey   []byte
+	aead    cipher.AEAD // nil = at rest
+	hp      masker      // nil = at rest
 	iv      [12]byte
 	nonce   [12]byte
 	msk     [16]byte
@@ -39,22 +40,39 @@ func New(v wire.Version, suiteID uint16, secret []byte) (*Keys, error) {
 	return newKeys(v, s, append([]byte(nil), secret...), nil), nil
 }
 
-// hp is kept over key updates (RFC 9001 §6.1); nil derives it.
-func newKeys(v wire.Version, s *suite, secret []byte, hp masker) *Keys {
+// hpKey is kept over key updates (RFC 9001 §6.1); nil derives it.
+func newKeys(v wire.Version, s *suite, secret, hpKey []byte) *Keys {
 	l := versionLabels(v)
-	k := &Keys{suite: s, version: v, secret: secret, hp: hp}
-	var err error
-	if k.aead, err = s.aead(expandLabel(s.hash, secret, l.key, s.keyLen)); err != nil {
-		panic("BUG: key size: " + err.Error())
+	if hpKey == nil {
+		hpKey = expandLabel(s.hash, secret, l.hp, s.keyLen)
 	}
+	k := &Keys{suite: s, version: v, secret: secret, hpKey: hpKey}
 	copy(k.iv[:], expandLabel(s.hash, secret, l.iv, len(k.iv)))
-	if k.hp == nil {
-		if k.hp, err = s.mask(expandLabel(s.hash, secret, l.hp, s.keyLen)); err != nil {
-			panic("BUG: key size: " + err.Error())
-		}
-	}
+	k.wake()
 	return k
 }
+
+// Wake ends a rest before the next packet does. Without one it does nothing.
+func (k *Keys) Wake() {
+	if k.aead == nil {
+		k.wake()
+	}
+}
+
+// wake makes the ciphers, which are many times larger than their keys.
+func (k *Keys) wake() {
+	var err error
+	if k.aead, err = k.suite.aead(expandLabel(k.suite.hash, k.secret, versionLabels(k.version).key, k.suite.keyLen)); err != nil {
+		panic("BUG: key size: " + err.Error())
+	}
+	if k.hp, err = k.suite.mask(k.hpKey); err != nil {
+		panic("BUG: key size: " + err.Error())
+	}
+}
+
+// Rest gives back the memory of the ciphers, which is most of what keys take.
+// The next packet makes them again, in some microseconds.
+func (k *Keys) Rest() { k.aead, k.hp = nil, nil }
 
 // Initial salts: RFC 9001 §5.2 and RFC 9369 §3.3.1.
 var (
@@ -81,7 +99,7 @@ func NewInitial(v wire.Version, dcid []byte) (client, server *Keys) {
 // Next derives the keys of the next key phase; header protection stays (RFC 9001 §6.1).
 func (k *Keys) Next() *Keys {
 	secret := expandLabel(k.suite.hash, k.secret, versionLabels(k.version).ku, k.suite.hash().Size())
-	return newKeys(k.version, k.suite, secret, k.hp)
+	return newKeys(k.version, k.suite, secret, k.hpKey)
 }
 
 // ConfidentialityLimit is how many packets these keys may protect, and
@@ -115,6 +133,7 @@ func (k *Keys) Unprotect(pkt []byte, pnOffset int) (truncated uint64, pnLen int,
 	if len(pkt) < pnOffset+4+sampleSize {
 		return 0, 0, false
 	}
+	k.Wake()
 	k.hp.mask(&k.msk, pkt[pnOffset+4:])
 	pkt[0] ^= k.msk[0] & firstByteMask(pkt[0])
 	pnLen = int(pkt[0]&3) + 1
@@ -145,7 +164,9 @@ func (k *Keys) Opens(scratch, pkt []byte, headerLen int, pn uint64) bool {
 	return err == nil
 }
 
+// setNonce comes before every use of the cipher, which may be at rest.
 func (k *Keys) setNonce(pn uint64) {
+	k.Wake()
 	binary.BigEndian.PutUint64(k.nonce[4:], binary.BigEndian.Uint64(k.iv[4:])^pn)
 	copy(k.nonce[:4], k.iv[:4])
 }

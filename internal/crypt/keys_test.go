@@ -296,3 +296,32 @@ func BenchmarkOpen(b *testing.B) {
 		}
 	})
 }
+
+func TestKeysAtRestDoAllThatOthersDo(t *testing.T) {
+	testSuites(t, func(t *testing.T, id uint16) {
+		fresh, rested := newTestKeys(t, wire.Version1, id), newTestKeys(t, wire.Version1, id)
+		for update := range 3 {
+			pkt, pnOffset := packet(false, 7, 2, 100)
+			want := fresh.Seal(append(make([]byte, 0, cap(pkt)), pkt...), pnOffset, 2, 7)
+			rested.Rest()
+			if got := rested.Seal(append(make([]byte, 0, cap(pkt)), pkt...), pnOffset, 2, 7); !bytes.Equal(got, want) {
+				t.Fatalf("update %d: sealed as %x, want %x", update, got, want)
+			}
+			sealed := bytes.Clone(want)
+			rested.Rest()
+			if pn, n, ok := rested.Unprotect(sealed, pnOffset); pn != 7 || n != 2 || !ok {
+				t.Fatalf("update %d: Unprotect = %d, %d, %v, want 7, 2, true", update, pn, n, ok)
+			}
+			rested.Rest()
+			if !rested.Opens(make([]byte, 0, len(sealed)), sealed, pnOffset+2, 7) {
+				t.Errorf("update %d: Opens reports false", update)
+			}
+			rested.Rest()
+			if plain, err := rested.Open(sealed, pnOffset+2, 7); err != nil || !bytes.Equal(plain, pkt[pnOffset+2:]) {
+				t.Errorf("update %d: Open = %x, %v, want %x", update, plain, err, pkt[pnOffset+2:])
+			}
+			rested.Rest()
+			fresh, rested = fresh.Next(), rested.Next()
+		}
+	})
+}

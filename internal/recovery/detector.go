@@ -36,10 +36,11 @@ type Config struct {
 //
 // After every call, Deadline may have changed.
 type Detector struct {
-	cfg    Config
-	spaces [NumSpaces]space
-	paths  [MaxPaths]*Path
-	path   *Path // current: new packets leave on it, and its round trip sets the timers
+	cfg       Config
+	spaces    [NumSpaces]*space // nil = discarded
+	discarded ECNCounts         // as last reported in those
+	paths     [MaxPaths]*Path
+	path      *Path // current: new packets leave on it, and its round trip sets the timers
 
 	ptoCount      int
 	lastEvent     hook.Instant // last packet sent or acknowledged, or timeout
@@ -56,7 +57,6 @@ type space struct {
 	sent          ring
 	largestAcked  uint64
 	anyAcked      bool
-	discarded     bool
 	eliciting     int          // ack-eliciting packets outstanding
 	lastEliciting hook.Instant // when the last one was sent, or a probe timeout asked for one
 	lossTime      hook.Instant // when the next one is lost by time; 0 = none
@@ -84,6 +84,9 @@ func NewDetector(cfg Config, path *Path) *Detector {
 		cfg.MaxAckDelay = defaultMaxAckDelay
 	}
 	d := &Detector{cfg: cfg, validated: !cfg.Client}
+	for i := range d.spaces {
+		d.spaces[i] = new(space)
+	}
 	d.SetPath(path)
 	return d
 }
@@ -119,25 +122,33 @@ func (d *Detector) AddPath(p *Path) {
 
 // orphan detaches outstanding packets from a path.
 func (d *Detector) orphan(id uint8) {
-	for i := range d.spaces {
-		d.spaces[i].run = lossRun{}
-		r := &d.spaces[i].sent
+	for _, s := range d.spaces {
+		if s == nil {
+			continue
+		}
+		s.run = lossRun{}
+		r := &s.sent
 		for pn := r.base; pn < r.next; pn++ {
 			if e := r.at(pn); e.Path == id {
 				e.Path = noPath
 			}
 		}
-		d.spaces[i].lost.forgetPath(id)
+		s.lost.forgetPath(id)
 	}
 }
 
-// NextNumber returns the number of the next packet of the space (RFC 9000 §12.3).
-func (d *Detector) NextNumber(space SpaceID) uint64 { return d.spaces[space].sent.next }
+// NextNumber returns the number of the next packet of the space (RFC 9000 §12.3), 0 in a discarded one.
+func (d *Detector) NextNumber(space SpaceID) uint64 {
+	if s := d.spaces[space]; s != nil {
+		return s.sent.next
+	}
+	return 0
+}
 
 // SkipNumber leaves out the next number: a peer that acknowledges it acknowledges what it never received.
 // RFC 9000 §21.4: an endpoint MAY skip packet numbers to detect optimistic acknowledgment.
 func (d *Detector) SkipNumber(space SpaceID) {
-	s := &d.spaces[space]
+	s := d.spaces[space]
 	s.skips[s.skipped%maxSkips] = s.sent.next
 	s.skipped++
 	s.sent.push(Sent{Flags: skipped, Path: noPath}, d.cfg.Forget)
@@ -145,21 +156,30 @@ func (d *Detector) SkipNumber(space SpaceID) {
 
 // LargestAcked returns the largest number the peer has acknowledged in the space; packet numbers are encoded relative to it.
 func (d *Detector) LargestAcked(space SpaceID) (pn uint64, ok bool) {
-	return d.spaces[space].largestAcked, d.spaces[space].anyAcked
+	if s := d.spaces[space]; s != nil {
+		return s.largestAcked, s.anyAcked
+	}
+	return 0, false
 }
 
 // CanTrack reports whether another packet (and a skipped number) may be sent in the space.
-func (d *Detector) CanTrack(space SpaceID) bool { return d.spaces[space].sent.span() < MaxTracked-1 }
+func (d *Detector) CanTrack(space SpaceID) bool {
+	s := d.spaces[space]
+	return s != nil && s.sent.span() < MaxTracked-1
+}
 
 // ElicitingInFlight reports whether an ack-eliciting packet of the space is outstanding.
-func (d *Detector) ElicitingInFlight(space SpaceID) bool { return d.spaces[space].eliciting > 0 }
+func (d *Detector) ElicitingInFlight(space SpaceID) bool {
+	s := d.spaces[space]
+	return s != nil && s.eliciting > 0
+}
 
 // OnSent records a packet. pn must be NextNumber(space); p.At is set here. Packets that are not in flight
 // may be forgotten without a fate, see Config.Forget.
 func (d *Detector) OnSent(now hook.Instant, space SpaceID, pn uint64, p Sent) {
-	s := &d.spaces[space]
+	s := d.spaces[space]
 	path := d.PathByID(p.Path)
-	if pn != s.sent.next || s.discarded || path == nil || s.sent.span() >= MaxTracked {
+	if s == nil || pn != s.sent.next || path == nil || s.sent.span() >= MaxTracked {
 		panic("BUG: recovery: packet sent out of turn, in a discarded space, or on no path")
 	}
 	p.At = now
@@ -188,8 +208,8 @@ func (d *Detector) OnSent(now hook.Instant, space SpaceID, pn uint64, p Sent) {
 // no ECN section. fates learns of every newly acknowledged packet, then of every packet this declares lost. An error wraps ErrUnsent;
 // then nothing was changed.
 func (d *Detector) OnAck(now hook.Instant, space SpaceID, ranges []Range, ackDelay time.Duration, ecn *ECNCounts, fates Fates) (res AckResult, err error) {
-	s := &d.spaces[space]
-	if len(ranges) == 0 || s.discarded {
+	s := d.spaces[space]
+	if len(ranges) == 0 || s == nil {
 		return res, nil
 	}
 	if err := s.check(space, ranges); err != nil {
@@ -360,7 +380,11 @@ func (d *Detector) Lost() (lost, spurious uint64) { return d.lost, d.spurious }
 // Outstanding returns the first ack-eliciting packet numbered from or more whose fate is unknown, for a core that looks for content worth
 // sending again in a probe. p is valid until the next OnSent or SkipNumber, and must not be changed except for its content.
 func (d *Detector) Outstanding(space SpaceID, from uint64) (pn uint64, p *Sent, ok bool) {
-	r := &d.spaces[space].sent
+	s := d.spaces[space]
+	if s == nil {
+		return 0, nil, false
+	}
+	r := &s.sent
 	for pn = max(from, r.base); pn < r.next; pn++ {
 		if e := r.at(pn); e.Flags&(outstanding|AckEliciting) == outstanding|AckEliciting {
 			return pn, e, true
@@ -375,15 +399,27 @@ func (d *Detector) Budget(now hook.Instant) (bytes int, retry hook.Instant) {
 }
 
 // OnAppLimited tells that there was budget left and nothing to send.
-func (d *Detector) OnAppLimited() { d.path.rate.onAppLimited(d.path.inFlight) }
+func (d *Detector) OnAppLimited() {
+	if d.path.work != nil {
+		d.path.rate.onAppLimited(d.path.inFlight)
+	}
+}
 
 // SetMaxAckDelay sets the peer's max_ack_delay.
 func (d *Detector) SetMaxAckDelay(v time.Duration) { d.cfg.MaxAckDelay = v }
 
-// Trim gives memory of an idle connection back.
+// Trim gives memory of an idle connection back. It forgets packets that the peer need not acknowledge.
 func (d *Detector) Trim() {
-	for i := range d.spaces {
-		d.spaces[i].sent.trim()
-		d.spaces[i].lost = lostLog{}
+	for _, s := range d.spaces {
+		if s != nil {
+			s.sent.forgetAcks(d.cfg.Forget)
+			s.sent.trim()
+			s.lost = lostLog{}
+		}
+	}
+	for _, p := range d.paths {
+		if p != nil {
+			p.rest()
+		}
 	}
 }

@@ -68,10 +68,11 @@ func (e *ECN) State() string {
 
 // ReportedECN returns the counts of marks that the peer reported last, of all spaces.
 func (d *Detector) ReportedECN() (n ECNCounts) {
-	for i := range d.spaces {
-		n.ECT0 += d.spaces[i].ecn.ECT0
-		n.ECT1 += d.spaces[i].ecn.ECT1
-		n.CE += d.spaces[i].ecn.CE
+	n = d.discarded
+	for _, s := range d.spaces {
+		if s != nil {
+			n.Add(s.ecn)
+		}
 	}
 	return n
 }

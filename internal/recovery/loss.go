@@ -166,9 +166,9 @@ func (d *Detector) collapse(id uint8) {
 // breakRuns ends the runs of the other spaces.
 // RFC 9002 §7.6.2: packets of all spaces count when asking whether one between the two was acknowledged.
 func (d *Detector) breakRuns(acked SpaceID) {
-	for id := range d.spaces {
-		if SpaceID(id) != acked {
-			d.spaces[id].run = lossRun{}
+	for id, s := range d.spaces {
+		if s != nil && SpaceID(id) != acked {
+			s.run = lossRun{}
 		}
 	}
 }

@@ -34,8 +34,6 @@ type Path struct {
 	undoer    hook.LossUndoer  // cc, if it can take a reaction back
 	pacer     pacer
 	inFlight  int // bytes
-	rate      rateSampler
-	losses    lossHistory
 	reorder   reordering
 	episode   episode
 	lost      uint64 // packets declared lost, probes aside
@@ -44,10 +42,35 @@ type Path struct {
 	carried   carried
 	unproved  hook.SavedPath // offered to Resume, and not disproved
 	resume    *resume        // nil = nothing to resume, or done
-	tally     tally
-	collapsed hook.Instant // packets sent until then were part of the last persistent congestion
-	ackEvent  hook.Acked   // here, so that telling the controller allocates nothing
-	lossNews  hook.Lost
+	collapsed hook.Instant   // packets sent until then were part of the last persistent congestion
+	*work                    // nil = at rest
+	delivered uint64         // at rest: what rate counted
+}
+
+// work is what a path needs while something is in flight.
+type work struct {
+	rate     rateSampler
+	losses   lossHistory
+	tally    tally
+	ackEvent hook.Acked // here, so that telling the controller allocates nothing
+	lossNews hook.Lost
+}
+
+// wake ends a rest, in which the application had nothing to send.
+func (p *Path) wake() {
+	if p.work == nil {
+		p.work = new(work)
+		p.rate.delivered = p.delivered
+		p.rate.onAppLimited(0)
+	}
+}
+
+// rest gives the memory back that a path needs while something is in flight.
+func (p *Path) rest() {
+	if p.work != nil && p.inFlight == 0 {
+		p.delivered = p.rate.delivered
+		p.work = nil
+	}
 }
 
 // usage tells, over two round trips, whether the application or the network held the sender back.
@@ -84,7 +107,7 @@ func NewPath(cfg PathConfig) *Path {
 	if cfg.ID >= MaxPaths {
 		panic("BUG: recovery: path id out of range")
 	}
-	p := &Path{id: cfg.ID}
+	p := &Path{id: cfg.ID, work: new(work)}
 	p.RTT.init(cfg.InitialRTT)
 	p.MTU.init(cfg.MTU)
 	p.ECN.l4s = cfg.L4S
@@ -161,6 +184,7 @@ func (p *Path) Budget(now hook.Instant) (bytes int, retry hook.Instant) {
 
 // onSent counts a packet in flight.
 func (p *Path) onSent(now hook.Instant, size int) {
+	p.wake()
 	p.rate.onSent(now, p.inFlight)
 	p.inFlight += size
 	p.use.peak = max(p.use.peak, p.inFlight)
@@ -179,7 +203,10 @@ func (p *Path) resize(changed bool) {
 }
 
 // begin clears the tally.
-func (p *Path) begin() { p.tally = tally{prior: p.inFlight} }
+func (p *Path) begin() {
+	p.wake()
+	p.tally = tally{prior: p.inFlight}
+}
 
 // conclude tells the path's machines what the tally says: losses first, then marks, then acknowledgments.
 func (p *Path) conclude(now hook.Instant) {

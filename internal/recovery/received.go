@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"slices"
 	"time"
 
 	"github.com/seed51309289/quiver/hook"
@@ -88,6 +89,13 @@ func (r *Received) SetPolicy(policy hook.AckPolicy) {
 		policy = defaultAckPolicy{}
 	}
 	r.policy = policy
+}
+
+// Trim gives memory back that present ranges do not need.
+func (r *Received) Trim() {
+	if cap(r.ranges) > 2*len(r.ranges) {
+		r.ranges = slices.Clone(r.ranges)
+	}
 }
 
 // Duplicate reports whether pn has arrived before, or is so old that this is no longer known.

@@ -183,7 +183,13 @@ func (l *ledger) threshold() uint64 {
 }
 
 func (l *ledger) checkSpace(id SpaceID, inFlight map[uint8]int) error {
-	s := &l.d.spaces[id]
+	s := l.d.spaces[id]
+	if s == nil {
+		if n := len(l.out[id]); n > 0 {
+			return fmt.Errorf("%s: %d packets outstanding in a discarded space", id, n)
+		}
+		return nil
+	}
 	eliciting := 0
 	for pn, p := range l.out[id] {
 		if pn < s.sent.base || pn >= s.sent.next || s.sent.at(pn).Flags&outstanding == 0 {
@@ -387,7 +393,7 @@ func TestOwnAcksDoNotPileUp(t *testing.T) {
 	for pn := range uint64(n) {
 		r.d.OnSent(r.now, AppData, pn, Sent{Size: 40, Offset: pn})
 	}
-	s := &r.d.spaces[AppData].sent
+	s := r.d.spaces[AppData].sent
 	if len(s.buf) > maxOwnAcks || forgot+int(s.span()) != n {
 		t.Errorf("%d entries, %d of %d forgotten", len(s.buf), forgot, n)
 	}

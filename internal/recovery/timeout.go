@@ -58,9 +58,9 @@ func (d *Detector) Deadline() hook.Instant {
 
 // lossDeadline returns when the next packet is lost by time.
 func (d *Detector) lossDeadline() (at hook.Instant, space SpaceID) {
-	for i := range d.spaces {
-		if t := d.spaces[i].lossTime; t != 0 && (at == 0 || t < at) {
-			at, space = t, SpaceID(i)
+	for i, s := range d.spaces {
+		if s != nil && s.lossTime != 0 && (at == 0 || s.lossTime < at) {
+			at, space = s.lossTime, SpaceID(i)
 		}
 	}
 	return at, space
@@ -72,10 +72,10 @@ func (d *Detector) ptoDeadline() (at hook.Instant, space SpaceID) {
 	if d.blocked || d.lastEvent == 0 {
 		return 0, 0
 	}
-	for i := range d.spaces {
-		s, id := &d.spaces[i], SpaceID(i)
+	for i, s := range d.spaces {
+		id := SpaceID(i)
 		// RFC 9002 §6.2.1: MUST NOT set the timer for Application Data until the handshake is confirmed.
-		if s.eliciting == 0 || id == AppData && !d.confirmed {
+		if s == nil || s.eliciting == 0 || id == AppData && !d.confirmed {
 			continue
 		}
 		t := s.lastEliciting.Add(d.backoff(d.PTO(id)))
@@ -111,10 +111,12 @@ func (d *Detector) OnTimeout(now hook.Instant, fates Fates) Probe {
 	}
 	d.ptoCount++
 	d.lastEvent = now
-	d.spaces[space].lastEliciting = now // if the core cannot send, the next timeout waits all the same
+	if s := d.spaces[space]; s != nil {
+		s.lastEliciting = now // if the core cannot send, the next timeout waits all the same
+	}
 	d.path.resize(d.path.MTU.onTimeout(d.ptoCount))
 	// RFC 9002 §6.2.4: a probe timeout sends, it never marks packets as lost.
-	if d.spaces[space].eliciting == 0 {
+	if !d.ElicitingInFlight(space) {
 		return Probe{Space: space, Count: 1}
 	}
 	return Probe{Space: space, Count: probesPerTimeout}
@@ -123,8 +125,8 @@ func (d *Detector) OnTimeout(now hook.Instant, fates Fates) Probe {
 // onLossTime declares lost what is due.
 func (d *Detector) onLossTime(now hook.Instant, fates Fates) (n int) {
 	d.begin()
-	for i := range d.spaces {
-		if s := &d.spaces[i]; s.lossTime != 0 && s.lossTime <= now {
+	for i, s := range d.spaces {
+		if s != nil && s.lossTime != 0 && s.lossTime <= now {
 			lost, _ := d.detectLost(now, s, SpaceID(i), fates)
 			n += lost
 		}
@@ -150,13 +152,15 @@ func (d *Detector) SetAmplificationBlocked(v bool) { d.blocked = v }
 // Discard forgets a space whose keys were discarded. Its packets leave flight without any sign of congestion. If fates is not nil it learns of
 // them as lost, so that content can be released or sent in another space.
 func (d *Detector) Discard(id SpaceID, fates Fates) {
-	s := &d.spaces[id]
+	s := d.spaces[id]
+	if s == nil {
+		return
+	}
 	d.abandon(s, id, fates)
 	// RFC 9002 §6.2.2: when Initial or Handshake keys are discarded, the PTO count MUST be reset along with the timer.
 	d.ptoCount = 0
-	next := s.sent.next
-	*s = space{discarded: true}
-	s.sent.base, s.sent.next = next, next
+	d.discarded.Add(s.ecn)
+	d.spaces[id] = nil
 }
 
 // OnRetry tells a client that a Retry came: what it sent is to be sent again with the token, in packets numbered on from here
@@ -173,7 +177,7 @@ func (d *Detector) OnEarlyRejected(fates Fates) { d.restart(AppData, fates) }
 
 // restart forgets the packets of a space, whose numbers go on.
 func (d *Detector) restart(id SpaceID, fates Fates) {
-	s := &d.spaces[id]
+	s := d.spaces[id]
 	d.abandon(s, id, fates)
 	s.lastEliciting, s.lossTime = 0, 0
 }

@@ -52,6 +52,13 @@ func (a *Ack) AppendRanges(dst []AckRange, limit int) []AckRange {
 // ECNCounts are the totals that an ACK reports (RFC 9000 §19.3.2).
 type ECNCounts struct{ ECT0, ECT1, CE uint64 }
 
+// Add adds the counts of another space.
+func (n *ECNCounts) Add(other ECNCounts) {
+	n.ECT0 += other.ECT0
+	n.ECT1 += other.ECT1
+	n.CE += other.CE
+}
+
 // AppendAck appends an ACK frame for ranges, which are disjoint, not adjacent
 // and largest first, within room bytes; ranges that do not fit are left out.
 // delay is already scaled; ecn is nil for an ACK without counts. It appends

@@ -1,0 +1,72 @@
+package core
+
+import (
+	"time"
+
+	"github.com/seed51309289/quiver/hook"
+	"github.com/seed51309289/quiver/internal/recovery"
+)
+
+// restAfter is how long a connection must be silent to rest.
+const restAfter = time.Second
+
+// stir says that something arrived or left: the connection rests later.
+func (c *Conn) stir(now hook.Instant) { c.restAt = now.Add(restAfter) }
+
+// tickRest lets a silent connection rest.
+func (c *Conn) tickRest(now hook.Instant) {
+	if !c.restAt.IsZero() && now >= c.restAt {
+		c.restAt = 0
+		c.rest()
+	}
+}
+
+// rest gives all memory back that a busy connection is faster with, and an
+// idle one does not need. The next packet takes it again. What is in use stays.
+func (c *Conn) rest() {
+	c.pool.trim()
+	c.det.Trim()
+	c.slab.rest()
+	c.events.rest()
+	c.streams.rest()
+	c.datagrams.out.trim()
+	c.ranges = nil
+	c.ackFreq.state = nil
+	if c.keys.next != nil {
+		c.keys.next.Rest()
+	}
+	for i := range c.spaces {
+		s := &c.spaces[i]
+		if s.traffic != nil {
+			s.recv.Trim()
+		}
+		if s.read != nil {
+			s.read.Rest()
+		}
+		if s.write != nil {
+			s.write.Rest()
+		}
+	}
+}
+
+// release gives back what a drained connection has no use for, although
+// somebody may hold it for long. Bytes that arrived can still be read.
+func (c *Conn) release() {
+	for id := range c.spaces {
+		s := &c.spaces[id]
+		if !s.discarded {
+			c.count.marks.Add(s.recv.ECN())
+		}
+		c.det.Discard(recovery.SpaceID(id), nil)
+		*s = space{discarded: true}
+	}
+	for _, s := range c.streams.byID {
+		s.send.buf.drop(&c.pool)
+	}
+	t := &c.streams
+	t.byID, t.last = nil, nil
+	t.newData, t.lost, t.control = streamQueue{}, streamQueue{}, streamQueue{}
+	c.keys.prev, c.keys.next, c.early.keys = nil, nil, nil
+	c.slab, c.restAt = frameSlab{}, 0
+	c.rest()
+}
