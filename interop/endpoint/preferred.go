@@ -15,30 +15,34 @@ const (
 	nameV6 = "server6"
 )
 
-// preferredAddress is what the server of the connectionmigration case
-// announces: its own addresses of both families, at the port of sock, of which a
-// client goes to the one that it did not dial. With one family alone that would
-// be no move; then it is another port, on a socket that is returned, too.
-func preferredAddress(sock *net.UDPConn, lookup func(family, name string) netip.Addr) (a quic.PreferredAddress, more net.PacketConn, err error) {
+// preferredPort is where the server of the connectionmigration case would
+// rather be reached. Another port is a move for any client: some go to the
+// family of the address that they dialed alone.
+const preferredPort = 4443
+
+// preferredAddress is what that server announces: its own addresses of both
+// families at another port, and the socket that hears there.
+func preferredAddress(sock *net.UDPConn, lookup func(family, name string) netip.Addr) (a quic.PreferredAddress, more *net.UDPConn, err error) {
 	v4, v6 := lookup("ip4", nameV4), lookup("ip6", nameV6)
-	port := uint16(sock.LocalAddr().(*net.UDPAddr).Port)
-	switch {
-	case v4.IsValid() && v6.IsValid():
-		return quic.PreferredAddress{V4: netip.AddrPortFrom(v4, port), V6: netip.AddrPortFrom(v6, port)}, nil, nil
-	case v4.IsValid():
-		other, err := net.ListenUDP("udp4", &net.UDPAddr{IP: v4.AsSlice()})
-		if err != nil {
-			return a, nil, err
-		}
-		return quic.PreferredAddress{V4: other.LocalAddr().(*net.UDPAddr).AddrPort()}, other, nil
-	case v6.IsValid():
-		other, err := net.ListenUDP("udp6", &net.UDPAddr{IP: v6.AsSlice()})
-		if err != nil {
-			return a, nil, err
-		}
-		return quic.PreferredAddress{V6: other.LocalAddr().(*net.UDPAddr).AddrPort()}, other, nil
+	if !v4.IsValid() && !v6.IsValid() {
+		return a, nil, fmt.Errorf("preferred address: neither %s nor %s has an address", nameV4, nameV6)
 	}
-	return a, nil, fmt.Errorf("preferred address: neither %s nor %s has an address", nameV4, nameV6)
+	addr := *sock.LocalAddr().(*net.UDPAddr)
+	addr.Port = preferredPort
+	if more, err = net.ListenUDP("udp", &addr); err != nil {
+		addr.Port = 0 // several servers on one host
+		if more, err = net.ListenUDP("udp", &addr); err != nil {
+			return a, nil, err
+		}
+	}
+	port := more.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+	if v4.IsValid() {
+		a.V4 = netip.AddrPortFrom(v4, port)
+	}
+	if v6.IsValid() {
+		a.V6 = netip.AddrPortFrom(v6, port)
+	}
+	return a, more, nil
 }
 
 // lookupWith returns a function that gives the first address of a name, or none.

@@ -83,10 +83,12 @@ func runServer(ctx context.Context, e *Env, tc *testCase, keylog io.Writer, log 
 		s.OnConn = func(conn *quic.Conn) { conn.UpdateKeys() }
 	}
 	if tc.prefer {
-		if tc.conf.PreferredAddress, s.More, err = preferredAddress(sock, lookupWith(ctx)); err != nil {
+		address, more, err := preferredAddress(sock, lookupWith(ctx))
+		if err != nil {
 			sock.Close()
 			return err
 		}
+		tc.conf.PreferredAddress, s.More = address, more
 		log.Info("prefers", "v4", tc.conf.PreferredAddress.V4, "v6", tc.conf.PreferredAddress.V6)
 	}
 	log.Info("listening", "addr", sock.LocalAddr())
