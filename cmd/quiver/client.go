@@ -22,6 +22,7 @@ type clientOptions struct {
 	out, ca, pin    string
 	http            string // "", "3" or "0.9"
 	parallel        int
+	migrateAfter    string // a size; "" = never
 	insecure, stats bool
 }
 
@@ -58,6 +59,7 @@ Exit status: 0 all files are there, 1 some are not, 2 wrong usage.`,
 	f.SortFlags = false
 	f.StringVarP(&o.out, "output", "o", ".", "`DIR` for the files; - is stdout")
 	f.IntVar(&o.parallel, "parallel", 0, "`N` files at once (default as many as the server allows)")
+	f.StringVar(&o.migrateAfter, "migrate-after", "", "move to another socket of this host after `SIZE` bytes of files, such as 64K")
 	f.StringVar(&o.http, "http", "", "speak HTTP of `VERSION` 3 or 0.9 (default whichever the server prefers)")
 	f.BoolVar(&o.insecure, "insecure", false, "do not check the server's certificate: anybody could be answering")
 	f.StringVar(&o.ca, "ca", "", "trust the certificate authorities in PEM `FILE` instead of the system's")
@@ -80,6 +82,10 @@ func runClient(cmd *cobra.Command, o *clientOptions, urls []string) error {
 	if o.parallel < 0 {
 		return usage(cmd, fmt.Errorf("--parallel %d, want 1 or more", o.parallel))
 	}
+	move, err := newMigration(o.migrateAfter)
+	if err != nil {
+		return usage(cmd, err)
+	}
 	keylog, err := o.openKeyLog()
 	if err != nil {
 		return err
@@ -98,8 +104,14 @@ func runClient(cmd *cobra.Command, o *clientOptions, urls []string) error {
 	if o.out == "-" {
 		c.To = cmd.OutOrStdout()
 	}
+	if move != nil {
+		c.Started, c.OnConn = move.watch(cmd.Context(), c.Started, c.OnConn)
+	}
 	err = c.Fetch(cmd.Context(), urls)
 	watch.end()
+	if move != nil {
+		err = errors.Join(err, move.report(cmd.ErrOrStderr()))
+	}
 	if o.stats {
 		watch.printStats(cmd.ErrOrStderr())
 	}

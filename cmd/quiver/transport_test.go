@@ -113,6 +113,22 @@ func TestClientFetchesWhatServerServes(t *testing.T) {
 	}
 }
 
+func TestClientMigratesInTheMiddleOfADownload(t *testing.T) {
+	big := strings.Repeat("quiver ", 100_000)
+	downloads := t.TempDir()
+	pin, base := startServer(t, "--www", serveFiles(t, map[string]string{"a": big}))
+	args := append([]string{"client", "-o", downloads}, pin...)
+	code, _, said := quiver(t, append(args, "--migrate-after", "64K", base+"a")...)
+	if code != exitDone || !regexp.MustCompile(`(?m)^migrated from \S+:\d+ to \S+:\d+ after [0-9.]+KiB$`).MatchString(said) {
+		t.Errorf("exit status %d: %s, want 0 and a line of the migration", code, said)
+	}
+	wantFile(t, filepath.Join(downloads, "a"), big)
+	code, _, said = quiver(t, append(args, "--migrate-after", "1M", base+"a")...)
+	if code != exitFailed || !strings.Contains(said, "--migrate-after: only 684KiB came, want at least 1.00MiB") {
+		t.Errorf("exit status %d: %s, want 1, since the file is smaller", code, said)
+	}
+}
+
 func TestClientWritesToStdoutInOrder(t *testing.T) {
 	pin, base := startServer(t, "--www", serveFiles(t, map[string]string{"a": "first\n", "b": "second\n"}))
 	code, out, said := quiver(t, append(append([]string{"client", "-o", "-"}, pin...), base+"a", base+"b")...)
