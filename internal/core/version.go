@@ -247,6 +247,9 @@ func (c *Conn) checkVersions(info *wire.VersionInformation) error {
 		if refused == 0 {
 			return nil
 		}
+		if c.version != wire.Version1 {
+			return wrong("server refused version %v and has no version_information in version %v", refused, c.version)
+		}
 		// RFC 9368 §8: a server that knows nothing of this speaks version 1 alone.
 		info = &wire.VersionInformation{Chosen: wire.Version1, Available: wire.AppendVersions(nil, wire.Version1)}
 	}
