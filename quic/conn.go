@@ -435,8 +435,8 @@ type ConnectionState struct {
 	SupportsStreamResetPartialDelivery struct{ Local, Remote bool }
 }
 
-// ConnectionState returns what was negotiated; TLS is zero before the handshake
-// is complete.
+// ConnectionState returns what was negotiated. Before the handshake is complete
+// TLS is zero, but for what holds for early data: the application protocol.
 func (c *Conn) ConnectionState() ConnectionState {
 	c.mu.Lock()
 	defer c.mu.Unlock()

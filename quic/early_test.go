@@ -54,6 +54,9 @@ func TestEarlyDataSavesARoundTrip(t *testing.T) {
 		start := time.Now()
 		c := w.dialEarly()
 		w.wantTook("DialEarly", start, 0, 0)
+		if proto := c.ConnectionState().TLS.NegotiatedProtocol; proto != "test" {
+			w.Errorf("application protocol of early data is %q, want that of the session", proto)
+		}
 		cs, err := c.OpenStream()
 		if err != nil {
 			w.Fatal(err)
@@ -65,6 +68,9 @@ func TestEarlyDataSavesARoundTrip(t *testing.T) {
 		w.wantTook("Accept", start, rtt/2, rtt/2+rtt/10)
 		if complete(s) || complete(c) || s.ConnectionState().TLS.HandshakeComplete {
 			w.Error("the handshake is complete before the client heard of the server")
+		}
+		if proto := s.ConnectionState().TLS.NegotiatedProtocol; proto != "test" {
+			w.Errorf("server: application protocol of early data is %q", proto)
 		}
 		ss, err := s.AcceptStream(background)
 		if err != nil {

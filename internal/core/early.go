@@ -40,7 +40,7 @@ type EarlyGuard interface {
 type early struct {
 	state  EarlyState
 	keys   *crypt.Keys  // a client seals with them, a server opens; nil = none
-	params *wire.Params // client: what it remembers of the server's
+	memory *memory      // client: what it remembers of the server
 	dropAt hook.Instant // server: when the keys go; 0 = no such plan
 }
 
@@ -55,7 +55,7 @@ func (c *Conn) mayResumeEarly(now hook.Instant, s *tls.SessionState) bool {
 		return false
 	}
 	if c.client {
-		c.early.params = &m.params
+		c.early.memory = &m
 		return true
 	}
 	// RFC 9000 §7.4.1: a server that lowered its limits since must not take
@@ -76,7 +76,8 @@ func (c *Conn) installEarly(now hook.Instant, e tls.QUICEvent) error {
 	c.logEarlySecret(e.Data)
 	if c.client {
 		c.early.state, c.early.keys = EarlyOffered, keys
-		c.remember(c.early.params)
+		c.tls.state = &tls.ConnectionState{Version: tls.VersionTLS13, NegotiatedProtocol: c.early.memory.alpn, ServerName: c.cfg.TLS.ServerName}
+		c.remember(&c.early.memory.params)
 		return nil
 	}
 	// Another connection may have recorded the same hello since TLS was told to
@@ -86,6 +87,8 @@ func (c *Conn) installEarly(now hook.Instant, e tls.QUICEvent) error {
 		return nil
 	}
 	c.early.state, c.early.keys = EarlyAccepted, keys
+	state := c.tls.conn.ConnectionState()
+	c.tls.state = &state
 	c.events.push(Event{Kind: EventEarly})
 	return nil
 }
@@ -112,7 +115,7 @@ func (c *Conn) settleEarly() error {
 		return nil
 	}
 	// RFC 9000 §7.4.1: a server that accepts 0-RTT must not lower its limits.
-	if name, smaller := reduced(c.early.params, &c.peer); smaller {
+	if name, smaller := reduced(&c.early.memory.params, &c.peer); smaller {
 		return violation(ProtocolViolation, wire.FrameCrypto, "server accepted 0-RTT and lowered %s", name)
 	}
 	c.early.state = EarlyAccepted
@@ -125,7 +128,7 @@ func (c *Conn) rejectEarly(now hook.Instant) {
 	if c.early.state != EarlyOffered {
 		return
 	}
-	c.early.state, c.early.keys = EarlyRejected, nil
+	c.early.state, c.early.keys, c.tls.state = EarlyRejected, nil, nil
 	for _, s := range c.streams.inOrder() {
 		s.giveUpEarly(&c.pool)
 		c.postReadable(s)

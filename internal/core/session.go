@@ -15,6 +15,7 @@ import (
 type memory struct {
 	version wire.Version // RFC 9369 §5: a session belongs to one
 	at      time.Time    // when the ticket was issued
+	alpn    string       // the application protocol, also that of early data
 	params  wire.Params  // the server's limits (RFC 9000 §7.4.1)
 }
 
@@ -26,6 +27,7 @@ func appendMemory(m *memory) []byte {
 	b := bytes.Clone(memoryPrefix)
 	b = binary.BigEndian.AppendUint32(b, uint32(m.version))
 	b = binary.BigEndian.AppendUint64(b, uint64(m.at.UnixMilli()))
+	b = append(append(b, byte(len(m.alpn))), m.alpn...)
 	return wire.AppendParams(b, &m.params)
 }
 
@@ -33,14 +35,19 @@ func appendMemory(m *memory) []byte {
 func recall(s *tls.SessionState) (m memory, ok bool) {
 	for _, entry := range s.Extra {
 		b, found := bytes.CutPrefix(entry, memoryPrefix)
-		if !found || len(b) < 12 {
+		const fixed = 4 + 8 + 1
+		if !found || len(b) < fixed || len(b) < fixed+int(b[fixed-1]) {
 			continue
 		}
-		p, err := wire.ParseParams(b[12:], true)
+		m.version = wire.Version(binary.BigEndian.Uint32(b))
+		m.at = time.UnixMilli(int64(binary.BigEndian.Uint64(b[4:])))
+		n := fixed + int(b[fixed-1])
+		m.alpn = string(b[fixed:n])
+		p, err := wire.ParseParams(b[n:], true)
 		if err != nil {
 			return m, false
 		}
-		m = memory{wire.Version(binary.BigEndian.Uint32(b)), time.UnixMilli(int64(binary.BigEndian.Uint64(b[4:]))), *p}
+		m.params = *p
 		return m, true
 	}
 	return m, false
@@ -82,13 +89,13 @@ func reduced(then, now *wire.Params) (name string, smaller bool) {
 // sendTicket lets the client resume. A connection does not fail for want of one.
 func (c *Conn) sendTicket(now hook.Instant) {
 	own := c.cfg.params()
-	m := memory{c.version, c.when(now), memorable(&own)}
+	m := memory{c.version, c.when(now), c.tls.state.NegotiatedProtocol, memorable(&own)}
 	c.tls.conn.SendSessionTicket(tls.QUICSessionTicketOptions{EarlyData: c.cfg.Early, Extra: [][]byte{appendMemory(&m)}})
 }
 
 // storeSession keeps a ticket of the server, with what it allows.
 func (c *Conn) storeSession(now hook.Instant, s *tls.SessionState) {
-	m := memory{c.version, c.when(now), memorable(&c.peer)}
+	m := memory{c.version, c.when(now), c.tls.state.NegotiatedProtocol, memorable(&c.peer)}
 	s.Extra = append(s.Extra, appendMemory(&m))
 	c.tls.conn.StoreSession(s) // it fails only at a server
 }

@@ -22,7 +22,7 @@ type tlsState struct {
 	conn  *tls.QUICConn        // nil = not begun, or no longer needed
 	ctx   context.Context      // to begin with
 	level recovery.SpaceID     // at which the peer's next bytes belong
-	state *tls.ConnectionState // after completion
+	state *tls.ConnectionState // after completion; with 0-RTT what is known before
 	hello [helloHead]byte      // how the ClientHello begins
 	got   int                  // bytes of hello that are there
 }
@@ -289,4 +289,5 @@ func (c *Conn) discardSpace(now hook.Instant, id recovery.SpaceID) {
 }
 
 // TLSState returns what TLS negotiated, or nil before the handshake is complete.
+// With 0-RTT it is what is known of that, HandshakeComplete being false.
 func (c *Conn) TLSState() *tls.ConnectionState { return c.tls.state }
