@@ -21,6 +21,8 @@ type testCase struct {
 	retry         bool     // server: prove every client's address
 	connPerURL    bool     // client: a fresh connection for each file
 	http3         bool     // client: HTTP/3 instead of HTTP/0.9
+	resume        bool     // client: the first file, then the rest on a connection that resumes
+	early         bool     // client: that asks for them in early data
 	updateKeys    bool     // update keys early
 	justNegotiate bool     // client: done when the version was refused
 	forget        bool     // server: restart in the middle; client: survive that
@@ -36,6 +38,9 @@ var narrow = quic.Limits{InitialStreamReceiveWindow: 64 << 10, InitialConnection
 // preferV2 begins in version 1 and goes on in version 2 if the other side has it.
 var preferV2 = quic.Config{Versions: []quic.Version{quic.Version2, quic.Version1}}
 
+// quiet sends no probes of the path MTU, which would count as 1-RTT data.
+var quiet = quic.Config{MaxDatagramSize: -1}
+
 // cases are the test cases that we support; roles have their own.
 var cases = map[string]map[string]testCase{
 	"client": {
@@ -45,6 +50,8 @@ var cases = map[string]map[string]testCase{
 		"transfer":           {conf: quic.Config{Limits: narrow, MaxIdleTimeout: 60 * time.Second, KeepAlivePeriod: 2 * time.Second}},
 		"chacha20":           {ciphers: []uint16{tls.TLS_CHACHA20_POLY1305_SHA256}},
 		"retry":              {},
+		"resumption":         {resume: true},
+		"zerortt":            {conf: quiet, resume: true, early: true},
 		"http3":              {http3: true},
 		"multiconnect":       {conf: patient, connPerURL: true},
 		"keyupdate":          {updateKeys: true},
@@ -60,6 +67,8 @@ var cases = map[string]map[string]testCase{
 		"transfer":            {conf: patient},
 		"chacha20":            {ciphers: []uint16{tls.TLS_CHACHA20_POLY1305_SHA256}},
 		"retry":               {retry: true},
+		"resumption":          {},
+		"zerortt":             {conf: quic.Config{Allow0RTT: true}},
 		"http3":               {},
 		"multiconnect":        {conf: patient},
 		"keyupdate-server":    {updateKeys: true},

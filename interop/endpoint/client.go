@@ -26,6 +26,7 @@ type Client struct {
 	To        io.Writer // takes all files, one after another, instead of Downloads
 	Parallel  int       // files at once; 0 = as many as the server allows
 	PerURL    bool      // a fresh connection for every file
+	Early     bool      // ask in early data where a session in TLS allows it
 	Log       *slog.Logger
 	// Started, if set, is told of every file before its first byte, with its
 	// size, -1 if that is unknown; what it returns sees the bytes as they come.
@@ -35,6 +36,8 @@ type Client struct {
 	Finished func(u *url.URL, err error)
 	// OnConn, if set, is told of every connection once it is established.
 	OnConn func(c *quic.Conn)
+
+	linger func(ctx context.Context, conn *quic.Conn) // runs before a connection is closed; nil = nothing does
 }
 
 // ErrNotFound says that the server has no file of that name.
@@ -104,6 +107,9 @@ func (c *Client) fetchFrom(ctx context.Context, urls []*url.URL) error {
 		c.OnConn(conn)
 	}
 	err = c.fetchAll(ctx, conn, urls)
+	if c.linger != nil {
+		c.linger(ctx, conn)
+	}
 	conn.CloseWithError(doneCode(conn), "")
 	return err
 }
@@ -128,7 +134,11 @@ func (c *Client) connect(ctx context.Context, u *url.URL) (*quic.Transport, *qui
 		cfg.ServerName = host
 	}
 	t := &quic.Transport{Conn: sock}
-	conn, err := t.Dial(ctx, addr, cfg, c.Conf)
+	dial := t.Dial
+	if c.Early {
+		dial = t.DialEarly
+	}
+	conn, err := dial(ctx, addr, cfg, c.Conf)
 	return t, conn, err
 }
 
@@ -145,6 +155,7 @@ func (c *Client) fetchAll(ctx context.Context, conn *quic.Conn, urls []*url.URL)
 	if err != nil {
 		return err
 	}
+	late := lateFetcher{conn: conn}
 	slots := make(chan struct{}, parallel)
 	errs := make([]error, len(urls))
 	var fetching sync.WaitGroup
@@ -157,7 +168,7 @@ func (c *Client) fetchAll(ctx context.Context, conn *quic.Conn, urls []*url.URL)
 		}
 		fetching.Go(func() {
 			defer func() { <-slots }()
-			if err := c.fetchOne(ask, u); err != nil {
+			if err := late.again(ctx, c, u, c.fetchOne(ask, u)); err != nil {
 				errs[i] = fmt.Errorf("%v: %w", u, err)
 			}
 		})

@@ -103,7 +103,7 @@ func TestEveryCaseOfBothRolesBringsTheFiles(t *testing.T) {
 				}
 			}
 			keys, err := os.ReadFile(filepath.Join(w.certs, "keys.log"))
-			if conns := map[bool]int{true: 2, false: 1}[name == "multiconnect" || name == "stateless-reset"]; err != nil || bytes.Count(keys, []byte("CLIENT_TRAFFIC_SECRET_0")) != conns {
+			if conns := map[bool]int{true: 2, false: 1}[name == "multiconnect" || name == "stateless-reset" || name == "resumption" || name == "zerortt"]; err != nil || bytes.Count(keys, []byte("CLIENT_TRAFFIC_SECRET_0")) != conns {
 				t.Errorf("key log: %v, %q, want the secrets of %d connections", err, keys, conns)
 			}
 		})
@@ -178,7 +178,7 @@ func TestExitCodesAreThoseOfTheContract(t *testing.T) {
 		want string
 	}{
 		{"case that nobody knows", Env{Role: "client", TestCase: "hopscotch"}, ExitUnsupported, `unsupported test case "hopscotch" for the client`},
-		{"case of later", Env{Role: "server", TestCase: "zerortt"}, ExitUnsupported, `unsupported test case "zerortt" for the server`},
+		{"case of later", Env{Role: "server", TestCase: "multipath"}, ExitUnsupported, `unsupported test case "multipath" for the server`},
 		{"no role", Env{TestCase: "handshake"}, ExitFailed, `ROLE is "", want client or server`},
 		{"no certificate", Env{Role: "server", TestCase: "handshake", Certs: w.www}, ExitFailed, "cert.pem"},
 		{"broken URL", Env{Role: "client", TestCase: "handshake", Certs: w.certs, Requests: []string{"server/a"}}, ExitFailed, "want https://host:port/path"},

@@ -116,6 +116,8 @@ func runClient(ctx context.Context, e *Env, tc *testCase, keylog io.Writer, log 
 	switch {
 	case tc.justNegotiate:
 		return c.wantRefusal(ctx, e.Requests)
+	case tc.resume:
+		return c.fetchAgain(ctx, e.Requests, tc.early)
 	case tc.forget:
 		return c.fetchAcrossReset(ctx, e.Requests)
 	}
