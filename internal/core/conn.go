@@ -53,6 +53,7 @@ type Conn struct {
 	datagrams datagrams
 	ackFreq   ackFrequency
 	count     counters
+	observed  observed
 	pool      chunkPool
 	slab      frameSlab
 
@@ -127,6 +128,7 @@ func NewClient(now Time, cfg *Config, local netip.Addr, remote netip.AddrPort) (
 	c.path.validated = true // a client does not fear to amplify
 	c.log.ConnectionStarted(c.at(now), netip.AddrPortFrom(local, 0), remote, c.ids.firstLocal(), c.odcid.Bytes())
 	c.tls.ctx = cfg.Context
+	c.logStart(c.clock)
 	if err := c.startTLS(c.at(now)); err != nil {
 		return nil, err
 	}
@@ -156,6 +158,7 @@ func NewServer(now Time, cfg *Config, in *Incoming) (*Conn, error) {
 	c.path.socket, c.path.limited, c.path.validated = in.Socket, true, in.Validated
 	c.installInitialKeys(in.DCID.Bytes())
 	c.log.ConnectionStarted(c.at(now), netip.AddrPortFrom(in.Local, 0), in.Remote, c.ids.firstLocal(), in.SCID.Bytes())
+	c.logStart(c.clock)
 	return c, nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed51309289/quiver/hook"
 	"github.com/seed51309289/quiver/internal/crypt"
+	"github.com/seed51309289/quiver/internal/qlog"
 	"github.com/seed51309289/quiver/internal/recovery"
 	"github.com/seed51309289/quiver/internal/wire"
 )
@@ -148,7 +149,7 @@ func (c *Conn) rejectEarly(now hook.Instant) {
 	}
 	c.applyLimits(&c.peer)
 	c.det.OnEarlyRejected(c)
-	c.log.KeyDiscarded(now, "0rtt", 0)
+	c.logKeys(now, (*qlog.Log).KeyDiscarded, "0rtt", 0)
 }
 
 // giveUpEarly leaves nothing of a stream but its error.
@@ -165,7 +166,7 @@ func (s *Stream) giveUpEarly(pool *chunkPool) {
 func (c *Conn) dropEarly(now hook.Instant) {
 	if c.early.keys != nil {
 		c.early.keys, c.early.dropAt = nil, 0
-		c.log.KeyDiscarded(now, "0rtt", 0)
+		c.logKeys(now, (*qlog.Log).KeyDiscarded, "0rtt", 0)
 	}
 }
 

@@ -211,6 +211,7 @@ func (c *Conn) logMetrics(now hook.Instant) {
 	if c.log == nil {
 		return
 	}
+	c.logECN(now)
 	p := c.path.rec
 	c.log.MetricsUpdated(now, qlog.Metrics{
 		MinRTT: p.RTT.Min(), SmoothedRTT: p.RTT.Smoothed(), LatestRTT: p.RTT.Latest(), RTTVar: p.RTT.Var(),

@@ -3,6 +3,7 @@ package core
 import (
 	"github.com/seed51309289/quiver/hook"
 	"github.com/seed51309289/quiver/internal/crypt"
+	"github.com/seed51309289/quiver/internal/qlog"
 	"github.com/seed51309289/quiver/internal/recovery"
 	"github.com/seed51309289/quiver/internal/wire"
 )
@@ -114,7 +115,7 @@ func (c *Conn) followKeyUpdate(now hook.Instant, pn uint64) error {
 	}
 	c.switchKeys()
 	c.readPhase(now, pn)
-	c.log.KeyUpdated(now, "1rtt", c.keys.number)
+	c.logKeys(now, (*qlog.Log).KeyUpdated, "1rtt", c.keys.number)
 	return nil
 }
 
@@ -142,7 +143,7 @@ func (c *Conn) beginKeyUpdate(now hook.Instant) bool {
 		return false
 	}
 	c.switchKeys()
-	c.log.KeyUpdated(now, "1rtt", k.number)
+	c.logKeys(now, (*qlog.Log).KeyUpdated, "1rtt", k.number)
 	c.control |= ctlPing
 	return true
 }
@@ -158,7 +159,7 @@ func (c *Conn) countSealed(now hook.Instant, pn uint64) {
 	limit := c.spaces[recovery.AppData].write.ConfidentialityLimit()
 	if k.sealed > limit/2 && c.confirmed && k.acked && k.prev == nil {
 		c.switchKeys()
-		c.log.KeyUpdated(now, "1rtt", c.keys.number)
+		c.logKeys(now, (*qlog.Log).KeyUpdated, "1rtt", c.keys.number)
 	}
 	if k.sealed >= limit {
 		c.abandon(now, violation(AEADLimitReached, 0, "%d packets were sent under one key", k.sealed))
@@ -182,7 +183,7 @@ func (c *Conn) tickKeys(now hook.Instant) {
 	if at := c.keys.dropAt; !at.IsZero() && now >= at {
 		c.keys.prev, c.keys.dropAt, c.keys.scratch = nil, 0, nil
 		c.nextReadKeys()
-		c.log.KeyDiscarded(now, "1rtt", 0)
+		c.logKeys(now, (*qlog.Log).KeyDiscarded, "1rtt", c.keys.number-1)
 		c.beginKeyUpdate(now)
 	}
 }

@@ -34,6 +34,7 @@ type path struct {
 	validation validation
 	spin       spin
 	wanted     bool         // by us: the connection moves here when it is validated
+	tuple      string       // its name in the log; "" = the first path
 	until      hook.Instant // it is forgotten then unless it is in use; 0 = no such plan
 }
 
@@ -117,6 +118,7 @@ func (c *Conn) addPath(now hook.Instant, p *path) bool {
 	}
 	p.spin = c.newSpin()
 	c.paths = append(c.paths, p)
+	c.logTuple(now, p)
 	return true
 }
 
@@ -186,6 +188,7 @@ func (c *Conn) setPath(now hook.Instant, p *path) {
 		return
 	}
 	c.path.until, p.until, p.wanted = 0, 0, false
+	c.log.MigrationState(now, "migration_complete", p.tuple)
 	c.path = p
 	c.ids.promote(p.dcid)
 	c.det.SetPath(p.rec)

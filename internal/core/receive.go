@@ -44,7 +44,7 @@ func (c *Conn) Receive(now Time, d *Datagram) {
 	case c.closing.state != stateOpen:
 		return
 	case !c.arrive(d):
-		c.dropPacket(t, wire.Packet1RTT, len(d.Data), "unknown_path")
+		c.dropPacket(t, wire.Packet1RTT, len(d.Data), "connection_unknown")
 		return
 	}
 	c.stir(t)
@@ -74,7 +74,7 @@ func (c *Conn) receiveDatagram(now hook.Instant, data []byte, ecn uint8) {
 		}
 		var h wire.Header
 		if !wire.ParseLong(data, &h) {
-			c.dropPacket(now, wire.PacketInitial, len(data), "header_parse_error")
+			c.dropPacket(now, wire.PacketInitial, len(data), "invalid")
 			return
 		}
 		// RFC 9000 §12.2: a coalesced packet for another ID is ignored.
@@ -103,7 +103,7 @@ func (c *Conn) receiveLong(now hook.Instant, pkt []byte, h *wire.Header, ecn uin
 		id = recovery.Handshake
 	}
 	if !c.takesVersion(h) || !c.takesFixedBit(pkt[0]) || !c.knownPeer(h) {
-		c.dropPacket(now, h.Type, len(pkt), "header_mismatch")
+		c.dropPacket(now, h.Type, len(pkt), "invalid")
 		return
 	}
 	s := &c.spaces[id]
@@ -115,7 +115,7 @@ func (c *Conn) receiveLong(now hook.Instant, pkt []byte, h *wire.Header, ecn uin
 	// RFC 9000 §17.2.2: a token in an Initial of the server is an error; it is
 	// not authenticated yet, so the packet goes.
 	if c.client && h.Type == wire.PacketInitial && len(h.Token) > 0 {
-		c.dropPacket(now, h.Type, len(pkt), "unexpected_token")
+		c.dropPacket(now, h.Type, len(pkt), "invalid")
 		return
 	}
 	payload, pn, err := openLong(s, keys, pkt, h.PNOffset)
@@ -181,7 +181,7 @@ func decodeNumber(r *recovery.Received, truncated uint64, pnLen int) uint64 {
 func (c *Conn) receiveShort(now hook.Instant, pkt []byte, ecn uint8) {
 	var h wire.Header
 	if !wire.ParseShort(pkt, LocalIDLen, &h) || !c.takesFixedBit(pkt[0]) {
-		c.dropPacket(now, wire.Packet1RTT, len(pkt), "header_parse_error")
+		c.dropPacket(now, wire.Packet1RTT, len(pkt), "invalid")
 		return
 	}
 	if c.spaces[recovery.AppData].read == nil {

@@ -17,7 +17,7 @@ func (c *Conn) handleRetry(now hook.Instant, pkt []byte, h *wire.Header) {
 	if !c.client || c.heard || c.retried || len(h.Token) == 0 || h.Version != c.version ||
 		!bytes.Equal(h.DCID, c.ids.firstLocal()) || bytes.Equal(h.SCID, c.ids.dcid()) ||
 		!crypt.ValidRetry(c.version, pkt, c.ids.dcid()) {
-		c.dropPacket(now, wire.PacketRetry, len(pkt), "unexpected_retry")
+		c.dropPacket(now, wire.PacketRetry, len(pkt), "rejected")
 		return
 	}
 	if c.log != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed51309289/quiver/hook"
 	"github.com/seed51309289/quiver/internal/crypt"
+	"github.com/seed51309289/quiver/internal/qlog"
 	"github.com/seed51309289/quiver/internal/recovery"
 	"github.com/seed51309289/quiver/internal/wire"
 )
@@ -285,7 +286,7 @@ func (c *Conn) discardSpace(now hook.Instant, id recovery.SpaceID) {
 	s.in.drop(&c.pool)
 	c.count.marks.Add(s.recv.ECN())
 	*s = space{discarded: true}
-	c.log.KeyDiscarded(now, id.String(), 0)
+	c.logKeys(now, (*qlog.Log).KeyDiscarded, id.String(), 0)
 }
 
 // TLSState returns what TLS negotiated, or nil before the handshake is complete.

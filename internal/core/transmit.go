@@ -335,6 +335,9 @@ func (c *Conn) logSent(now hook.Instant, p *packet, buf []byte, size int, ecn ui
 	} else {
 		info.KeyPhase = c.keys.phase
 	}
+	if info.Type == wire.Packet1RTT {
+		c.logSpin(now, buf[p.start]&wire.ShortSpinBit != 0)
+	}
 	if p.id == recovery.Initial {
 		info.Token = c.token
 	}

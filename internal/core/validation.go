@@ -36,6 +36,7 @@ func (c *Conn) startValidation(now hook.Instant, p *path) {
 	pto := max(c.det.PathPTO(p.rec), c.pto())
 	p.validation = validation{running: true, due: true, until: now.Add(validationTries * pto), endedAt: p.validation.endedAt}
 	c.control |= ctlPath
+	c.log.MigrationState(now, "probing_started", p.tuple)
 }
 
 // challenge returns fresh, unpredictable data (RFC 9000 §8.2.1).
@@ -96,6 +97,7 @@ func (c *Conn) pathValidated(now hook.Instant, p *path) {
 		return
 	}
 	c.count.pathsValidated++
+	c.log.MigrationState(now, "probing_successful", p.tuple)
 	if c.confirmed {
 		p.rec.MTU.Start(now)
 	}
@@ -122,6 +124,7 @@ func (c *Conn) retirePaths(now hook.Instant) {
 // validationFailed gives a path up.
 func (c *Conn) validationFailed(now hook.Instant, p *path) {
 	p.validation = validation{endedAt: p.validation.endedAt}
+	c.log.MigrationState(now, "probing_abandoned", p.tuple)
 	switch {
 	case p == c.path:
 		c.fallBack(now)

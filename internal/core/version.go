@@ -47,7 +47,7 @@ func (c *Conn) handleVersionNegotiation(now hook.Instant, pkt []byte) {
 	// ignored after any other packet, and if it lists the version that we chose.
 	if c.heard || c.heardOther || offered.Contains(c.version) ||
 		!bytes.Equal(dcid, c.ids.firstLocal()) || !bytes.Equal(scid, c.odcid.Bytes()) {
-		c.dropPacket(now, wire.PacketVersionNegotiation, len(pkt), "unexpected_version_negotiation")
+		c.dropPacket(now, wire.PacketVersionNegotiation, len(pkt), "rejected")
 		return
 	}
 	v := c.pick(offered)

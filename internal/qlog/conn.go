@@ -103,6 +103,16 @@ func (l *Log) ParametersSet(now hook.Instant, owner string, p *wire.Params) {
 	e.uint("initial_max_stream_data_uni", p.MaxStreamUni)
 	e.uint("initial_max_streams_bidi", p.MaxStreamsBidi)
 	e.uint("initial_max_streams_uni", p.MaxStreamsUni)
+	if p.MaxDatagramFrame > 0 {
+		e.uint("max_datagram_frame_size", p.MaxDatagramFrame)
+	}
+	// The draft has no names for what other drafts define.
+	if p.ResetStreamAt {
+		e.bool("reset_stream_at", true)
+	}
+	if p.MinAckDelay >= 0 {
+		e.uint("min_ack_delay", uint64(p.MinAckDelay/time.Microsecond))
+	}
 	if a := p.Preferred; a != nil {
 		e.preferred(a)
 	}
@@ -176,6 +186,32 @@ func (l *Log) SpinBit(now hook.Instant, state bool) {
 	}
 	e := l.begin(now, "spin_bit_updated")
 	e.bool("state", state)
+	l.commit()
+}
+
+// TupleAssigned records that the connection may use another pair of addresses,
+// which id names in other events.
+func (l *Log) TupleAssigned(now hook.Instant, id string, local, remote netip.AddrPort) {
+	if l.off() {
+		return
+	}
+	e := l.begin(now, "tuple_assigned")
+	e.str("tuple_id", id)
+	e.endpoint("tuple_remote", remote, nil)
+	e.endpoint("tuple_local", local, nil)
+	l.commit()
+}
+
+// MigrationState records what becomes of a tuple: probing_started,
+// probing_abandoned, probing_successful, migration_started, migration_abandoned
+// or migration_complete.
+func (l *Log) MigrationState(now hook.Instant, new, tuple string) {
+	if l.off() {
+		return
+	}
+	e := l.begin(now, "migration_state_updated")
+	e.str("new", new)
+	e.str("tuple_id", tuple)
 	l.commit()
 }
 

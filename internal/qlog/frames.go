@@ -107,6 +107,18 @@ func (l *Log) oneFrame(size int, exponent uint8) {
 		e.hex("stateless_reset_token", f.ResetToken[:])
 	case wire.FrameRetireConnectionID:
 		e.uint("sequence_number", f.Sequence)
+	case wire.FrameDatagram, wire.FrameDatagramLength:
+		e.rawLength(len(f.Data))
+	case wire.FrameResetStreamAt:
+		e.uint("stream_id", f.StreamID)
+		e.applicationError(f.Code)
+		e.uint("final_size", f.FinalSize)
+		e.uint("reliable_size", f.Reliable)
+	case wire.FrameAckFrequency:
+		e.uint("sequence_number", f.Sequence)
+		e.uint("ack_eliciting_threshold", f.Threshold)
+		e.millis("requested_max_ack_delay", ackDelay(f.MaxDelay, 0))
+		e.uint("reordering_threshold", f.Reordering)
 	case wire.FramePathChallenge, wire.FramePathResponse:
 		e.hex("data", f.Path[:])
 	case wire.FrameConnectionClose, wire.FrameApplicationClose:
@@ -139,6 +151,7 @@ var frameNames = [...]string{
 	wire.FrameConnectionClose:    "connection_close",
 	wire.FrameApplicationClose:   "connection_close",
 	wire.FrameHandshakeDone:      "handshake_done",
+	wire.FrameImmediateAck:       "immediate_ack",
 }
 
 func frameTypeName(t wire.FrameType) string {
@@ -147,6 +160,14 @@ func frameTypeName(t wire.FrameType) string {
 	}
 	if t < wire.FrameType(len(frameNames)) {
 		return frameNames[t]
+	}
+	switch t {
+	case wire.FrameResetStreamAt:
+		return "reset_stream_at"
+	case wire.FrameDatagram, wire.FrameDatagramLength:
+		return "datagram"
+	case wire.FrameAckFrequency:
+		return "ack_frequency"
 	}
 	return "unknown"
 }

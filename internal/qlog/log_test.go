@@ -53,6 +53,9 @@ func handshake(l *Log) {
 	l.LossTimer(11*ms, "ack", "cancelled", 0)
 	l.ECNState(11*ms, "capable")
 	l.SpinBit(11*ms, true)
+	l.RecoveryParameters(11*ms, Parameters{ReorderingThreshold: 3, TimeThreshold: 1.125, TimerGranularity: time.Millisecond, InitialRTT: 333 * time.Millisecond, MaxDatagramSize: 1200, InitialWindow: 12000, MinimumWindow: 2400})
+	l.TupleAssigned(11*ms, "1", local, remote)
+	l.MigrationState(11*ms, "probing_started", "1")
 	l.MTUUpdated(12*ms, 1200, 1452, true)
 	l.PacketSent(12*ms, PacketInfo{Type: wire.Packet1RTT, Number: 8, HasNumber: true, Size: 1500, MTUProbe: true}, []byte{1, 0, 0})
 	l.KeyUpdated(13*ms, "client_1rtt_secret", 1)
@@ -69,6 +72,7 @@ func remoteParams() *wire.Params {
 	p.AckDelayExponent = 10
 	p.Preferred = &wire.PreferredAddress{V4: netip.MustParseAddrPort("198.51.100.1:4433"), ConnID: []byte{9}}
 	p.DisableMigration = true
+	p.MaxDatagramFrame, p.ResetStreamAt, p.MinAckDelay = 65535, true, time.Millisecond
 	return &p
 }
 
@@ -97,12 +101,16 @@ func everyFrame() []byte {
 		{Type: wire.FramePathChallenge, Path: [8]byte{1}},
 		{Type: wire.FramePathResponse, Path: [8]byte{2}},
 		{Type: wire.FrameHandshakeDone},
+		{Type: wire.FrameImmediateAck},
+		{Type: wire.FrameResetStreamAt, StreamID: 4, Code: 3, FinalSize: 1002, Reliable: 7},
+		{Type: wire.FrameAckFrequency, Sequence: 1, Threshold: 9, MaxDelay: 12500, Reordering: 3},
 		{Type: wire.FrameConnectionClose, Code: 0x17e, Culprit: wire.FrameCrypto, Data: []byte("bad \"finished\"")},
 		{Type: wire.FrameConnectionClose, Code: 0x7777, Data: []byte{0xff, 0xfe}},
 		{Type: wire.FrameApplicationClose, Code: 0x101},
 	} {
 		b = wire.AppendFrame(b, &f)
 	}
+	b = wire.AppendDatagram(b, []byte("unreliable"))
 	return append(b, 0, 0, 0, 0x40, 0x52)
 }
 

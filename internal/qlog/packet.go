@@ -157,6 +157,8 @@ func (l *Log) PacketLost(now hook.Instant, t wire.PacketType, pn uint64, trigger
 	e.str("packet_type", t.String())
 	e.uint("packet_number", pn)
 	e.end()
-	e.str("trigger", trigger)
+	if trigger != "" {
+		e.str("trigger", trigger)
+	}
 	l.commit()
 }

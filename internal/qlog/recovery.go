@@ -2,6 +2,7 @@ package qlog
 
 import (
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/seed51309289/quiver/hook"
@@ -16,6 +17,34 @@ type Metrics struct {
 	SSThresh         int // bytes; negative or math.MaxInt = none yet, not written
 	PTOCount         int
 	PacingRate       uint64 // bytes per second
+}
+
+// Parameters are what loss detection and congestion control start from.
+type Parameters struct {
+	ReorderingThreshold int     // packets
+	TimeThreshold       float64 // round trips
+	TimerGranularity    time.Duration
+	InitialRTT          time.Duration
+	MaxDatagramSize     int // bytes
+	InitialWindow       int // bytes
+	MinimumWindow       int // bytes
+}
+
+// RecoveryParameters records p.
+func (l *Log) RecoveryParameters(now hook.Instant, p Parameters) {
+	if l.off() {
+		return
+	}
+	e := l.begin(now, "recovery_parameters_set")
+	e.uint("reordering_threshold", uint64(p.ReorderingThreshold))
+	e.key("time_threshold")
+	e.b = strconv.AppendFloat(e.b, p.TimeThreshold, 'f', -1, 64)
+	e.uint("timer_granularity", uint64(p.TimerGranularity/time.Millisecond))
+	e.millis("initial_rtt", p.InitialRTT)
+	e.uint("max_datagram_size", uint64(p.MaxDatagramSize))
+	e.uint("initial_congestion_window", uint64(p.InitialWindow))
+	e.uint("minimum_congestion_window", uint64(p.MinimumWindow))
+	l.commit()
 }
 
 // MetricsUpdated records the members of m that differ from the last call's;
