@@ -28,7 +28,7 @@ type Conn struct {
 	path   *path   // the one in use
 	paths  []*path // all of them, path included
 
-	arrival arrival // the datagram that is being received
+	arrival *arrival // the datagram that is being received
 	begun   newPaths
 
 	ids        connIDs

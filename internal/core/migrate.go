@@ -51,7 +51,10 @@ func (c *Conn) arrive(d *Datagram) bool {
 	if p == nil && (c.client || !c.confirmed) {
 		return false
 	}
-	c.arrival = arrival{path: p, socket: d.Socket, local: d.Local, remote: d.Remote, size: len(d.Data)}
+	if c.arrival == nil {
+		c.arrival = new(arrival)
+	}
+	*c.arrival = arrival{path: p, socket: d.Socket, local: d.Local, remote: d.Remote, size: len(d.Data)}
 	if p != nil && p.capped() {
 		p.received += uint64(len(d.Data))
 		if p == c.path {
@@ -64,7 +67,7 @@ func (c *Conn) arrive(d *Datagram) bool {
 // admit returns the path of the datagram that is being received, making it if
 // need be; nil if there is no room for another.
 func (c *Conn) admit(now hook.Instant) *path {
-	a := &c.arrival
+	a := c.arrival
 	if a.path != nil {
 		return a.path
 	}
@@ -110,7 +113,7 @@ func (c *Conn) pickID(p *path) bool {
 // followPeer draws the conclusions from where a packet came from, once its
 // frames are processed; newest says that none had a higher number.
 func (c *Conn) followPeer(now hook.Instant, newest bool) {
-	a := &c.arrival
+	a := c.arrival
 	if newest && a.path != nil {
 		a.path.scid = a.dcid
 		a.path.spin.received(a.spin, c.client)

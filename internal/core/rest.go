@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"time"
 
 	"github.com/seed51309289/quiver/hook"
@@ -31,7 +32,8 @@ func (c *Conn) rest() {
 	c.streams.rest()
 	c.datagrams.out.trim()
 	c.ranges = nil
-	c.ackFreq.state = nil
+	c.ackFreq.state, c.arrival = nil, nil
+	c.ids.local = slices.Clone(c.ids.local)
 	if c.keys.next != nil {
 		c.keys.next.Rest()
 	}

@@ -24,8 +24,7 @@ type tlsState struct {
 	ctx   context.Context      // to begin with
 	level recovery.SpaceID     // at which the peer's next bytes belong
 	state *tls.ConnectionState // after completion; with 0-RTT what is known before
-	hello [helloHead]byte      // how the ClientHello begins
-	got   int                  // bytes of hello that are there
+	hello []byte               // how the ClientHello begins, until completion
 }
 
 // helloHead is how much of a ClientHello is kept: type, length, version and
@@ -33,10 +32,15 @@ type tlsState struct {
 const helloHead = 1 + 3 + 2 + 32
 
 // note keeps the beginning of the ClientHello, which passes in pieces.
-func (t *tlsState) note(hello []byte) { t.got += copy(t.hello[t.got:], hello) }
+func (t *tlsState) note(hello []byte) {
+	t.hello = append(t.hello, hello[:min(len(hello), helloHead-len(t.hello))]...)
+}
 
 // random is what identifies a ClientHello and all secrets of its handshake.
-func (t *tlsState) random() [32]byte { return [32]byte(t.hello[6:38]) }
+func (t *tlsState) random() (r [32]byte) {
+	copy(r[:], t.hello[min(6, len(t.hello)):])
+	return r
+}
 
 var levelSpaces = map[tls.QUICEncryptionLevel]recovery.SpaceID{
 	tls.QUICEncryptionLevelInitial:     recovery.Initial,
@@ -237,7 +241,7 @@ func (c *Conn) installKeys(now hook.Instant, e tls.QUICEvent) error {
 // handshakeComplete is RFC 9001 §4.1.1: the Finished of both sides was seen.
 func (c *Conn) handshakeComplete(now hook.Instant) error {
 	state := c.tls.conn.ConnectionState()
-	c.tls.state = &state
+	c.tls.state, c.tls.hello = &state, nil
 	c.complete = true
 	c.log.ALPN(now, state.NegotiatedProtocol)
 	c.events.push(Event{Kind: EventEstablished})
