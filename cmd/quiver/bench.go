@@ -73,7 +73,7 @@ Workloads:
 	f.StringSliceVar(&works, "workload", []string{"down"}, "`LIST` of workloads, see above")
 	f.StringVar(&size, "sizes", "1G", "`BYTES` of one transfer; K, M and G are 2^10, 2^20 and 2^30")
 	f.Uint64Var(&sizes.Ops, "ops", 20000, "`N` operations of pingpong and rr")
-	f.Uint64Var(&sizes.Handshakes, "handshakes", 1000, "`N` connections of handshake and resumed")
+	f.Uint64Var(&sizes.Handshakes, "handshakes", 2000, "`N` connections of handshake and resumed")
 	f.Uint64Var(&sizes.Conns, "conns", 5000, "`N` connections of idle")
 	f.StringSliceVar(&o.Versus, "vs", []string{bench.QuicGo}, "stacks to compare with: "+strings.Join(bench.Stacks(), ", "))
 	f.StringSliceVar(&o.Over, "over", []string{bench.Loopback}, "`LIST` of loopback, and veth: a link of MTU 1500 without segmentation offloads, which needs root")

@@ -344,10 +344,16 @@ func (c *Conn) logSent(now hook.Instant, p *packet, buf []byte, size int, ecn ui
 	c.log.PacketSent(now, info, buf[p.payload:p.end])
 }
 
+// probeAfter is how many bytes a path must have carried before larger packets
+// are tried on it: who has less to say does not need them, and a short
+// connection is spared the probes. Where datagrams can be sent, whose size the
+// packets bound, the search begins at once.
+const probeAfter = 16 << 10
+
 // transmitProbe sends a path MTU probe when one is due: PING and PADDING,
 // alone (RFC 9000 §14.4).
 func (c *Conn) transmitProbe(now hook.Instant, b *Batch, budget int) bool {
-	if !c.confirmed {
+	if !c.confirmed || c.path.sent < probeAfter && c.peer.MaxDatagramFrame == 0 {
 		return false
 	}
 	size := c.path.rec.MTU.Probe(now)

@@ -112,11 +112,25 @@ func TestMTUProbesAreAloneAndPadded(t *testing.T) {
 		r.SendCrypto(Initial)
 		r.SendCrypto(Handshake)
 	}
+	s, _ := r.Conn.Open(true)
+	r.Conn.Write(s, padding(2_000))
+	r.Flush()
+	r.Advance(time.Second)
+	for _, p := range r.Replies {
+		if p.Size > wire.MinInitialDatagram {
+			t.Errorf("%d bytes were sent in all, and a probe of %d", 2_000, p.Size)
+		}
+	}
+	r.Conn.Write(s, padding(20_000))
+	r.Flush()
 	r.Advance(time.Second)
 	probes := 0
 	for _, p := range r.Replies {
 		if p.Size <= wire.MinInitialDatagram {
 			continue
+		}
+		if p.Frames[0].Type != wire.FramePing {
+			continue // data, in packets that became larger
 		}
 		probes++
 		for _, f := range p.Frames {
