@@ -256,7 +256,7 @@ func (c *Conn) NeedsTransmit() bool { return c.control != 0 || !c.streams.contro
 
 // AckDue reports whether an acknowledgment must leave now.
 func (c *Conn) AckDue(now Time) bool {
-	return c.spaces[recovery.AppData].recv.WantAck(c.at(now))
+	return c.closing.state == stateOpen && c.spaces[recovery.AppData].recv.WantAck(c.at(now))
 }
 
 // Heard reports whether any packet of the peer was authenticated. A server's
