@@ -2,6 +2,7 @@ package quic
 
 import (
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
@@ -111,6 +112,11 @@ type Config struct {
 	// back their beginning; see SendStream.SetReliableBoundary
 	// (draft-ietf-quic-reliable-stream-reset).
 	EnableStreamResetPartialDelivery bool
+
+	// Logger is told at level Debug when a connection starts, is established (and
+	// what came of 0-RTT), moves to another path, and ends, and why. It is never
+	// called under a lock of this package. nil = nobody is told anything.
+	Logger *slog.Logger
 
 	// QLogDir is a directory for one qlog file per connection. "" = $QLOGDIR, or none.
 	QLogDir string

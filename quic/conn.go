@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
@@ -57,6 +58,7 @@ type Conn struct {
 	flushLater func() // afterOthers; nil = never needed
 
 	tokens *tokens // of a client; nil = kept nowhere
+	notes  notes
 
 	ctx    context.Context // nil = never asked for
 	cancel context.CancelCauseFunc
@@ -107,6 +109,12 @@ func newServerConn(t *Transport, l *Listener, now time.Time, in *core.Incoming) 
 // odcid is nil in a client, which has not chosen it yet.
 func (c *Conn) own(now time.Time, shared *core.Config, conf *Config, odcid []byte) *core.Config {
 	own := *shared
+	if conf != nil {
+		c.notes.log = conf.Logger
+	}
+	if c.notes.log != nil {
+		c.note("connection started")
+	}
 	c.qlog = openQLog(c.t, conf, odcid, now)
 	own.Log = c.qlog.log()
 	known := false
@@ -184,10 +192,11 @@ func (c *Conn) flush(now time.Time) {
 		c.quiet = nil
 	}
 	c.arm(now)
-	got := c.newTokens()
+	got, news := c.newTokens(), c.newNotes()
 	c.mu.Unlock()
 	c.t.batches.Put(b)
 	c.tokens.put(got)
+	c.tell(news)
 }
 
 // awaitFlush returns when nobody is in flush: what was to be sent is sent.
@@ -332,6 +341,9 @@ func (t *Transport) routeEvent(c *Conn, e *core.Event) {
 
 func (c *Conn) handleEstablished() {
 	close(c.established)
+	if c.notes.log != nil {
+		c.noteEstablished()
+	}
 	c.noLongerHalfOpen()
 	if c.listener != nil && !c.early {
 		c.listener.put(c)
@@ -340,6 +352,9 @@ func (c *Conn) handleEstablished() {
 
 func (c *Conn) handleClosed(err error) {
 	c.closeErr = publicError(err)
+	if c.notes.log != nil {
+		c.note("connection closed", slog.Any("error", c.closeErr))
+	}
 	c.moved(c.closeErr)
 	c.savePath()
 	if c.cancel != nil {
@@ -375,7 +390,9 @@ func (c *Conn) abandon(err error) {
 	c.mu.Lock()
 	c.core.Abandon(time.Now(), err)
 	c.drainEvents()
+	news := c.newNotes()
 	c.mu.Unlock()
+	c.tell(news)
 }
 
 // CloseWithError ends the connection: the peer learns code and reason, all

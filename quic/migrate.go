@@ -140,6 +140,9 @@ func (c *Conn) handlePath(e *core.Event) {
 	case core.EventMoved:
 		socket, _, remote := c.core.Path()
 		c.place.Store(&place{socket, remote})
+		if c.notes.log != nil {
+			c.note("connection moved")
+		}
 		c.moved(nil)
 	case core.EventMoveFailed:
 		c.moved(e.Err)
