@@ -99,7 +99,7 @@ func (in *intake) datagram() {
 		in.leave()
 		c := route.Conn
 		c.mu.Lock()
-		c.core.ResetByPeer(in.now)
+		c.core.ResetByPeer(in.now, &in.d)
 		c.flush(in.now)
 	}
 }

@@ -203,7 +203,7 @@ func (c *Conn) appendConnIDs(p *packet, buf []byte) {
 		if !l.send {
 			continue
 		}
-		f := wire.Frame{Type: wire.FrameNewConnectionID, Sequence: l.seq, ConnID: l.id.Bytes(), ResetToken: l.token}
+		f := wire.Frame{Type: wire.FrameNewConnectionID, Sequence: l.seq, RetirePriorTo: min(c.ids.localPrior, l.seq), ConnID: l.id.Bytes(), ResetToken: l.token}
 		if !c.put(p, buf, &f) {
 			return
 		}

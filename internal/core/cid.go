@@ -42,6 +42,7 @@ type remoteID struct {
 type connIDs struct {
 	local         []localID
 	nextLocal     uint64
+	localPrior    uint64 // the retire_prior_to that we ask for
 	remote        []remoteID
 	retirePriorTo uint64
 	retiring      []retiring
@@ -70,6 +71,16 @@ func (s *connIDs) firstLocal() []byte {
 	return nil
 }
 
+// keeps reports whether the peer may go on sending to an ID.
+func (s *connIDs) keeps(id *ConnID) bool {
+	for i := range s.local {
+		if l := &s.local[i]; l.id == *id {
+			return l.initial || l.seq >= s.localPrior
+		}
+	}
+	return false
+}
+
 // newLocalID makes an ID and tells the driver to route it.
 func (c *Conn) newLocalID() (localID, error) {
 	var l localID
@@ -94,7 +105,7 @@ func (c *Conn) issueLocalIDs() {
 	want := min(c.ids.peerLimit, maxLocalIDs)
 	have := uint64(0)
 	for i := range c.ids.local {
-		if !c.ids.local[i].initial {
+		if l := &c.ids.local[i]; !l.initial && l.seq >= c.ids.localPrior {
 			have++
 		}
 	}
@@ -105,6 +116,25 @@ func (c *Conn) issueLocalIDs() {
 		c.ids.local[len(c.ids.local)-1].send = true
 		c.control |= ctlNewIDs
 	}
+}
+
+// RotateIDs gives the peer other connection IDs and asks it to retire the ones
+// that it has. RFC 9000 §5.1.1: that may exceed its limit for a while. It
+// reports false before the handshake is confirmed, and while the peer has not
+// retired what it was asked to last time.
+func (c *Conn) RotateIDs(now Time) bool {
+	c.at(now)
+	if !c.confirmed || c.closing.state != stateOpen {
+		return false
+	}
+	for i := range c.ids.local {
+		if l := &c.ids.local[i]; l.initial || l.seq < c.ids.localPrior {
+			return false
+		}
+	}
+	c.ids.localPrior = c.ids.nextLocal
+	c.issueLocalIDs()
+	return true
 }
 
 // tickInitialID stops routing the client's first destination ID, some time

@@ -97,8 +97,8 @@ func (c *Conn) pickID(p *path) bool {
 	}
 	// RFC 9000 §9.5: a peer that does not change the ID that it sends to did not
 	// know of the new address; then our own may stay the same. If it did change
-	// it, we must.
-	rebound := c.path.scid.Len() == 0 || c.arrival.dcid == c.path.scid
+	// it, we must; unless it had to, because the ID is gone or shall go.
+	rebound := c.arrival.dcid == c.path.scid || !c.ids.keeps(&c.path.scid)
 	if rebound && p.sameHosts(c.path) {
 		return true
 	}

@@ -283,15 +283,15 @@ func (c *Conn) canRelease() bool {
 	return false
 }
 
-// isStatelessReset compares the end of a packet with the tokens of all IDs in
-// use, in constant time (RFC 9000 §10.3.1).
+// isStatelessReset compares the end of a packet, from an address of the peer,
+// with the tokens of all IDs in use, in constant time (RFC 9000 §10.3.1).
 func (c *Conn) isStatelessReset(pkt []byte) bool {
-	if len(pkt) < minStatelessReset {
+	if len(pkt) < minStatelessReset || c.arrival.path == nil {
 		return false
 	}
 	tail, found := pkt[len(pkt)-16:], 0
 	for i := range c.ids.remote {
-		if r := &c.ids.remote[i]; r.hasToken {
+		if r := &c.ids.remote[i]; r.hasToken && r.used {
 			found |= subtle.ConstantTimeCompare(tail, r.token[:])
 		}
 	}
@@ -301,8 +301,13 @@ func (c *Conn) isStatelessReset(pkt []byte) bool {
 // minStatelessReset is the least size of a stateless reset, in bytes (RFC 9000 §10.3).
 const minStatelessReset = 21
 
-// ResetByPeer ends the connection because Router saw its stateless reset token.
-func (c *Conn) ResetByPeer(now Time) { c.resetByPeer(c.at(now)) }
+// ResetByPeer ends the connection because Router saw its stateless reset token
+// in d. RFC 9000 §10.3.1: from another address than the peer's it means nothing.
+func (c *Conn) ResetByPeer(now Time, d *Datagram) {
+	if c.findPath(d.Socket, d.Local, d.Remote) != nil {
+		c.resetByPeer(c.at(now))
+	}
+}
 
 func (c *Conn) resetByPeer(now hook.Instant) {
 	if c.closing.state != stateOpen {

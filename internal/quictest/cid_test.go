@@ -2,6 +2,7 @@ package quictest
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -132,6 +133,61 @@ func TestRetirementStormIssuesBoundedIDs(t *testing.T) {
 		}
 		if got := r.Router.Len(); got > before {
 			t.Errorf("the router keeps %d IDs, had %d", got, before)
+		}
+	})
+}
+
+func TestRotationReplacesEveryIDOnce(t *testing.T) {
+	m := newMover(t, otherHost, nil)
+	for _, c := range []*Peer{m.client, m.server} {
+		m.fetch("1000")
+		m.Run(time.Second, func() bool { return false })
+		before := map[string]bool{}
+		for _, f := range m.flights {
+			before[f.dcid] = true
+		}
+		if !c.RotateIDs(m.Clock.Now()) {
+			t.Fatal("no rotation on a confirmed connection at rest")
+		}
+		if c.RotateIDs(m.Clock.Now()) {
+			t.Error("a second rotation before the peer obeyed the first")
+		}
+		c.Flush()
+		m.Run(time.Second, func() bool { return false })
+		m.flights = nil
+		m.fetch("1000")
+		peer := map[*Peer]netip.AddrPort{m.client: m.Pair.Server.Addr, m.server: m.Pair.Client.Addr}[c]
+		for _, f := range m.flights {
+			if f.src == peer && before[f.dcid] {
+				t.Errorf("RFC 9000 §5.1.2: %v still sends to ID %x", f.src, f.dcid)
+			}
+		}
+	}
+	if n, all := len(m.Pair.Client.Conns), m.client.Moves+m.server.Moves; n != 1 || all != 0 {
+		t.Errorf("%d connections, %d moves", n, all)
+	}
+}
+
+// An endpoint that is never obeyed keeps what it has.
+func TestRotationIsNotRepeatedUntilThePeerObeys(t *testing.T) {
+	testSides(t, RawOptions{}, func(t *testing.T, r *RawPeer) {
+		r.Advance(time.Second)
+		if !r.Conn.RotateIDs(r.Clock.Now()) {
+			t.Fatal("no rotation")
+		}
+		r.Flush()
+		_, f := r.WantFrame("new IDs", wire.FrameNewConnectionID)
+		if f.RetirePriorTo != 4 || f.Sequence < 4 {
+			t.Errorf("RFC 9000 §19.15: ID %d, retire_prior_to %d; want 4 or more, 4", f.Sequence, f.RetirePriorTo)
+		}
+		size := r.Router.Len()
+		for range 20 {
+			r.Conn.RotateIDs(r.Clock.Now())
+			r.Advance(time.Second)
+		}
+		r.WantOpen("a peer that keeps its IDs is borne")
+		if got := r.Router.Len(); got != size {
+			t.Errorf("%d IDs are kept, %d after the first rotation", got, size)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ func FuzzConnOps(f *testing.F) {
 	f.Add([]byte("\x01\x00\x11\x00\xff\x21\x00\x01\x62\x30\x05\x00\x40\x00\x09\x51\x00\x03"))
 	f.Add([]byte("\x00\x00\x10\x00\xff\x80\xaa\x01\x80\x55\x02\x10\x00\xff\x70\x00\x00\x20\x00\x00\x90\x00\x00"))
 	f.Add([]byte("\x00\x01\x00\x10\x00\x20\xd0\x00\x00\x10\x00\xff\x80\xaa\x01\x50\x00\x07\xb0\xff\xff\xb1\x10\x10\xc0\x00\x00\x70\x00\x10"))
+	f.Add([]byte("\x00\x00\x10\x00\xff\xe0\x00\x00\x11\x00\xff\x70\x00\x10\xe0\x01\x01\x70\x00\x20\xe1\x00\x00\x10\x00\xff\xe0\x02\x01\x70\x00\x40"))
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		if len(ops) > 3*400 {
 			return
@@ -131,6 +133,10 @@ func (r *opsRun) do(op, a, b byte) {
 		c.SendDatagram(make([]byte, int(a)*int(b)/32))
 	case kind == 12:
 		c.ReadDatagram()
+	case kind == 14 && side == 0:
+		r.move(c, a, b)
+	case kind == 14:
+		c.RotateIDs(now)
 	case s == nil:
 	case kind == 13 && s.CanSend():
 		c.SetReliableBoundary(s)
@@ -150,6 +156,25 @@ func (r *opsRun) do(op, a, b byte) {
 		c.Stop(now, s, uint64(b))
 	}
 	c.Flush()
+}
+
+// move lets the network forget the client's address, or the client go to a
+// socket of its own will.
+func (r *opsRun) move(c *Peer, a, b byte) {
+	e := r.p.Client
+	next := netip.AddrPortFrom(e.Addr.Addr(), e.Addr.Port()+1)
+	if b&1 != 0 {
+		next = netip.AddrPortFrom(e.Addr.Addr().Next(), e.Addr.Port()+1)
+	}
+	if a&1 == 0 {
+		e.Addr = next
+		return
+	}
+	next = netip.AddrPortFrom(next.Addr(), next.Port()+1000+uint16(len(e.More)))
+	e.More = append(e.More, next)
+	if c.Move(r.p.Clock.Now(), len(e.More), next.Addr(), r.p.Server.Addr) != nil {
+		e.More = e.More[:len(e.More)-1]
+	}
 }
 
 // key names a direction of a stream by its reader's or writer's side.
@@ -176,6 +201,8 @@ func (r *opsRun) check() {
 // both sides to come to rest.
 func (r *opsRun) settle() {
 	r.fate = nil
+	r.sides[0].SendDatagram([]byte{0}) // the server learns where its client is now
+	r.sides[0].Flush()
 	done := func() bool { r.readAll(); return r.closed || r.allRead() }
 	for side, c := range r.sides {
 		for _, s := range r.opened[side] {

@@ -64,11 +64,12 @@ const dropMark = 0xff
 // Endpoint is one side: a Router, its connections, and its clock's reader.
 type Endpoint struct {
 	Side   netsim.Side
-	Addr   netip.AddrPort   // of its first socket
+	Addr   netip.AddrPort   // of its first socket, as others see it: a test may change it
 	More   []netip.AddrPort // of the others, in order
 	Config core.Config
 	Conns  []*Peer
 
+	home   netip.Addr
 	pair   *Pair
 	router *core.Router[*Peer]
 	batch  core.Batch
@@ -133,7 +134,7 @@ func NewPair(t *testing.T, seed uint64, opts Options) *Pair {
 }
 
 func (p *Pair) newEndpoint(side netsim.Side, addr netip.AddrPort) *Endpoint {
-	e := &Endpoint{Side: side, Addr: addr, pair: p}
+	e := &Endpoint{Side: side, Addr: addr, home: addr.Addr(), pair: p}
 	e.batch.Buf = make([]byte, 0, 65507)
 	e.batch.MaxSegments = 8
 	e.Config = defaultConfig(p.Seed, side)
@@ -279,6 +280,9 @@ func (e *Endpoint) receive(pkt *netsim.Packet) {
 	if d.Socket == 0 && pkt.Dst != e.Addr {
 		return // nobody listens there
 	}
+	if d.Socket == 0 {
+		d.Local = e.home // a host behind a translator knows its own address alone
+	}
 	switch r := e.router.Route(now, &d); r.Kind {
 	case core.RouteConn:
 		r.Conn.Received += len(d.Data)
@@ -287,7 +291,7 @@ func (e *Endpoint) receive(pkt *netsim.Packet) {
 	case core.RouteNew:
 		e.accept(now, r.New, &d)
 	case core.RouteReset:
-		r.Conn.ResetByPeer(now)
+		r.Conn.ResetByPeer(now, &d)
 		e.flush(r.Conn)
 	case core.RouteReply:
 		e.send(r.Reply, d.Socket, d.Remote, 0)

@@ -126,7 +126,7 @@ func (r *RawPeer) SendFrom(ecn uint8, packets ...[]byte) {
 			r.Conn = conn
 		}
 	case core.RouteReset:
-		route.Conn.ResetByPeer(now)
+		route.Conn.ResetByPeer(now, &d)
 	case core.RouteReply:
 		r.take(route.Reply)
 	}

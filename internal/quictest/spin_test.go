@@ -16,7 +16,7 @@ func TestRandomCommandsHarmNothing(t *testing.T) {
 	seeds(t, 150, func(t *testing.T, seed uint64) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		r := newOpsRun(t)
-		kinds := []byte{0, 0, 1, 1, 1, 2, 3, 4, 4, 4, 5, 6, 7, 7, 8, 9}
+		kinds := []byte{0, 0, 1, 1, 1, 2, 3, 4, 4, 4, 5, 6, 7, 7, 8, 9, 14}
 		for range 300 {
 			r.do(kinds[random.IntN(len(kinds))]<<4|byte(random.IntN(2)), byte(random.Uint32()), byte(random.Uint32())>>random.IntN(4))
 			r.check()

@@ -3,6 +3,7 @@ package quictest
 import (
 	"bytes"
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -306,6 +307,21 @@ func TestResetTokensOfIssuedIDsWork(t *testing.T) {
 		var reset *core.StatelessResetError
 		if !errors.As(r.Conn.Err(), &reset) {
 			t.Fatalf("RFC 9000 §10.3.1: got %v, want a stateless reset", r.Conn.Err())
+		}
+	})
+}
+
+func TestResetTokenFromAnotherAddressMeansNothing(t *testing.T) {
+	testSides(t, RawOptions{}, func(t *testing.T, r *RawPeer) {
+		r.Send(App, newID(1, 1))
+		own := r.local
+		r.local = netip.AddrPortFrom(own.Addr(), own.Port()+1)
+		r.SendDatagram(append(append([]byte{0x40}, make([]byte, 30)...), "0000000000000001"...))
+		r.WantOpen("RFC 9000 §10.3.1: a token counts for the address that it belongs to")
+		r.local = own
+		r.SendDatagram(append(append([]byte{0x40}, make([]byte, 30)...), "0000000000000001"...))
+		if r.Conn.Err() == nil {
+			t.Error("the same from the peer's address is a reset")
 		}
 	})
 }
