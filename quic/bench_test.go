@@ -3,6 +3,7 @@
 package quic_test
 
 import (
+	"crypto/tls"
 	"io"
 	"syscall"
 	"testing"
@@ -112,7 +113,13 @@ func readToEnd(s *quic.Stream, buf []byte) int {
 
 // BenchmarkHandshake connects and closes; both sides share a Transport each.
 func BenchmarkHandshake(b *testing.B) {
+	b.Run("full", func(b *testing.B) { benchmarkHandshake(b, nil) })
+	b.Run("resumed", func(b *testing.B) { benchmarkHandshake(b, tls.NewLRUClientSessionCache(1)) })
+}
+
+func benchmarkHandshake(b *testing.B, sessions tls.ClientSessionCache) {
 	clientTLS, serverTLS := configs()
+	clientTLS.ClientSessionCache = sessions
 	l, err := quic.ListenAddr("127.0.0.1:0", serverTLS, nil)
 	if err != nil {
 		b.Fatal(err)

@@ -2,8 +2,6 @@ package crypt
 
 import (
 	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 
@@ -87,18 +85,15 @@ func NewInitial(v wire.Version, dcid []byte) (client, server *Keys) {
 	if v == wire.Version2 {
 		salt = saltV2
 	}
-	initial, err := hkdf.Extract(sha256.New, dcid, salt)
-	if err != nil {
-		panic("BUG: HKDF extract: " + err.Error())
-	}
-	client = newKeys(v, aes128, expandLabel(sha256.New, initial, "client in", 32), nil)
-	server = newKeys(v, aes128, expandLabel(sha256.New, initial, "server in", 32), nil)
+	initial := kdfSHA256.extract(salt, dcid)
+	client = newKeys(v, aes128, expandLabel(kdfSHA256, initial, "client in", 32), nil)
+	server = newKeys(v, aes128, expandLabel(kdfSHA256, initial, "server in", 32), nil)
 	return client, server
 }
 
 // Next derives the keys of the next key phase; header protection stays (RFC 9001 §6.1).
 func (k *Keys) Next() *Keys {
-	secret := expandLabel(k.suite.hash, k.secret, versionLabels(k.version).ku, k.suite.hash().Size())
+	secret := expandLabel(k.suite.hash, k.secret, versionLabels(k.version).ku, k.suite.hash.size())
 	return newKeys(k.version, k.suite, secret, k.hpKey)
 }
 

@@ -32,7 +32,7 @@ func newTestKeys(t testing.TB, v wire.Version, id uint16) *Keys {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := New(v, id, bytes.Repeat([]byte{0x5e}, s.hash().Size()))
+	k, err := New(v, id, bytes.Repeat([]byte{0x5e}, s.hash.size()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,13 +3,8 @@ package crypt
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
-	"crypto/sha512"
 	"crypto/tls"
-	"encoding/binary"
 	"fmt"
-	"hash"
 
 	"github.com/seed51309289/quiver/internal/wire"
 	"golang.org/x/crypto/chacha20poly1305"
@@ -25,7 +20,7 @@ const sampleSize = 16
 type suite struct {
 	id     uint16
 	keyLen int
-	hash   func() hash.Hash
+	hash   kdf
 	aead   func(key []byte) (cipher.AEAD, error)
 	mask   func(key []byte) (masker, error)
 	// limits of RFC 9001 §6.6, in packets
@@ -33,9 +28,9 @@ type suite struct {
 }
 
 var (
-	aes128 = &suite{tls.TLS_AES_128_GCM_SHA256, 16, sha256.New, newGCM, newAESMask, 1 << 23, 1 << 52}
-	aes256 = &suite{tls.TLS_AES_256_GCM_SHA384, 32, sha512.New384, newGCM, newAESMask, 1 << 23, 1 << 52}
-	chacha = &suite{tls.TLS_CHACHA20_POLY1305_SHA256, 32, sha256.New, chacha20poly1305.New, newChaChaMask, 1 << 62, 1 << 36}
+	aes128 = &suite{tls.TLS_AES_128_GCM_SHA256, 16, kdfSHA256, newGCM, newAESMask, 1 << 23, 1 << 52}
+	aes256 = &suite{tls.TLS_AES_256_GCM_SHA384, 32, kdfSHA384, newGCM, newAESMask, 1 << 23, 1 << 52}
+	chacha = &suite{tls.TLS_CHACHA20_POLY1305_SHA256, 32, kdfSHA256, chacha20poly1305.New, newChaChaMask, 1 << 62, 1 << 36}
 )
 
 // suiteByID knows the suites that QUIC can use; TLS_AES_128_CCM_8_SHA256 is
@@ -65,19 +60,4 @@ func versionLabels(v wire.Version) labels {
 		return labels{"quicv2 key", "quicv2 iv", "quicv2 hp", "quicv2 ku"}
 	}
 	return labels{"quic key", "quic iv", "quic hp", "quic ku"}
-}
-
-// expandLabel is HKDF-Expand-Label of RFC 8446 §7.1 with an empty context.
-func expandLabel(h func() hash.Hash, secret []byte, label string, n int) []byte {
-	info := make([]byte, 0, 4+6+len(label))
-	info = binary.BigEndian.AppendUint16(info, uint16(n))
-	info = append(info, byte(6+len(label)))
-	info = append(info, "tls13 "...)
-	info = append(info, label...)
-	info = append(info, 0)
-	out, err := hkdf.Expand(h, secret, string(info), n)
-	if err != nil {
-		panic("BUG: HKDF length out of range: " + err.Error())
-	}
-	return out
 }
