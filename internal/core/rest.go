@@ -56,11 +56,13 @@ func (c *Conn) rest() {
 func (c *Conn) release() {
 	for id := range c.spaces {
 		s := &c.spaces[id]
-		if !s.discarded {
-			c.count.marks.Add(s.recv.ECN())
-		}
 		c.det.Discard(recovery.SpaceID(id), nil)
-		*s = space{discarded: true}
+		s.read, s.write = nil, nil
+		if !s.discarded {
+			s.out.drop(&c.pool)
+			s.in.drop(&c.pool)
+			s.recv.AckSent(c.clock) // nobody waits for one
+		}
 	}
 	for _, s := range c.streams.byID {
 		s.send.buf.drop(&c.pool)

@@ -1,10 +1,12 @@
 package quictest
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/seed51309289/quiver/internal/core"
 	"github.com/seed51309289/quiver/internal/wire"
 )
 
@@ -58,3 +60,39 @@ func TestForgedPacketsAfterARestAreDropped(t *testing.T) {
 		r.WantFrame("the next good one is not", wire.FramePathResponse)
 	})
 }
+
+func TestDrainedConnectionTakesEveryCall(t *testing.T) {
+	testSides(t, RawOptions{}, func(t *testing.T, r *RawPeer) {
+		r.Send(App, stream(r.peerStream(0, false), 0, "unread", true))
+		s := r.Opened[0]
+		c, now := r.Conn, r.Clock.Now()
+		c.Write(s, []byte("unsent"))
+		opened := c.Stats().StreamsAccepted
+		c.Abandon(now, errTest)
+		r.Flush()
+		r.Send(App, challenge(1))
+		c.Tick(now.Add(time.Hour))
+		c.UpdateKeys(now)
+		c.Close(now, 1, "")
+		c.Reset(s, 1)
+		if _, err := c.Write(s, []byte("x")); err == nil {
+			t.Error("write: no error")
+		}
+		if _, ok := c.Open(true); ok {
+			t.Error("open: a stream")
+		}
+		if c.AckDue(now) || c.NeedsTransmit() && c.Transmit(now, &core.Batch{Buf: make([]byte, 0, 2000), MaxSegments: 1}) || !c.Deadline().IsZero() {
+			t.Error("there is something left to do")
+		}
+		buf := make([]byte, 10)
+		if n, err := c.Read(now, s, buf); string(buf[:n]) != "unread" || err != nil {
+			t.Errorf("read %q, error %v, want what had arrived", buf[:n], err)
+		}
+		if got := c.Stats().StreamsAccepted; got != opened || got == 0 {
+			t.Errorf("%d streams were accepted, was %d", got, opened)
+		}
+		c.Stop(now, s, 1)
+	})
+}
+
+var errTest = errors.New("the test is over")
