@@ -19,6 +19,10 @@
 // whoever brings work, the socket's reader, a timer or the application, runs
 // the connection to completion under its lock.
 //
+// Messages that need not arrive are datagrams: Config.EnableDatagrams and
+// SendDatagram. ConnectionStats tells how a connection fares, Config.Logger what
+// becomes of it, and Config.QLogDir everything.
+//
 // # TLS
 //
 // A tls.Config that serves TCP serves QUIC, if it has NextProtos: TLS 1.3 is
@@ -31,6 +35,5 @@
 //
 // # Limitations
 //
-// Not there yet: resumption and 0-RTT, connection migration, QUIC version 2,
-// datagrams. A connection stays on the path it began on.
+// Not there yet: resumption and 0-RTT, connection migration, QUIC version 2. A connection stays on the path it began on.
 package quic
