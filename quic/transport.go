@@ -35,6 +35,13 @@ type Transport struct {
 	// it must neither block nor call this package.
 	RequireRetry func(client netip.AddrPort) bool
 
+	// MaxHandshakes bounds the clients whose handshake is under way. Beyond half of
+	// it every new client must prove its address by a Retry, whatever RequireRetry
+	// says, so that forged addresses cannot take the other half (RFC 9000 §8.1.2);
+	// beyond all of it new clients are not heard. Handshakes compute on at most one
+	// goroutine per processor, in the order of their datagrams. 0 = 4096.
+	MaxHandshakes int
+
 	// StatelessResetKey lets a restarted server reset connections of its former
 	// life; TokenKey lets it accept its former tokens. nil = random.
 	StatelessResetKey, TokenKey *[32]byte
@@ -93,6 +100,8 @@ func (t *Transport) open() error {
 		ResetKey: &t.reset,
 		TokenKey: t.tokenKey,
 		Retry:    t.RequireRetry,
+
+		MaxHalfOpen: t.MaxHandshakes,
 	})
 	t.conns = make(map[*Conn]struct{})
 	t.writing = make(map[*qlogFile]struct{})

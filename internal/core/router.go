@@ -16,9 +16,8 @@ const (
 	// tokenLifetime is how long a token of a NEW_TOKEN frame is valid, and how long
 	// the Router remembers that it was used.
 	tokenLifetime = 24 * time.Hour
-	// maxHalfOpen bounds the server connections whose handshake is not
-	// complete: beyond half of it new clients must prove their address with a
-	// Retry, beyond all of it their Initials are dropped. limit: RFC 9000 §21.3.
+	// maxHalfOpen bounds the server connections whose handshake is not complete,
+	// unless RouterConfig.MaxHalfOpen does. limit: RFC 9000 §21.3.
 	maxHalfOpen = 4096
 	// maxRepliesPerSecond bounds stateless resets and Version Negotiation
 	// packets. limit: RFC 9000 §10.3.3, §21.11.
@@ -34,6 +33,11 @@ type RouterConfig struct {
 	TokenKey crypt.TokenKey
 	// Retry says whether a client at addr must prove its address first; nil = never.
 	Retry func(addr netip.AddrPort) bool
+	// MaxHalfOpen bounds the connections whose handshake is not complete: beyond
+	// half of it new clients must prove their address with a Retry, so that forged
+	// addresses leave room for others; beyond all of it their Initials are
+	// dropped. 0 = maxHalfOpen.
+	MaxHalfOpen int
 }
 
 // RouteKind is what to do with a datagram.
@@ -72,6 +76,9 @@ type Router[C any] struct {
 
 // NewRouter returns an empty Router.
 func NewRouter[C any](cfg RouterConfig) *Router[C] {
+	if cfg.MaxHalfOpen <= 0 {
+		cfg.MaxHalfOpen = maxHalfOpen
+	}
 	return &Router[C]{cfg: cfg, own: make(map[uint64]C), foreign: make(map[ConnID]C), resets: make(map[[16]byte]C), tokens: replays{window: tokenLifetime}}
 }
 
@@ -227,7 +234,7 @@ func (r *Router[C]) routeInitial(now time.Time, d *Datagram) Route[C] {
 	// destination ID has at least 8 bytes. §17.2: and so are those with a fixed
 	// bit of zero, unless a token says that we met (RFC 9287 §3.1).
 	if len(d.Data) < wire.MinInitialDatagram || !wire.ParseLong(d.Data, &h) ||
-		d.Data[0]&fixedBit == 0 && len(h.Token) == 0 || h.Type != wire.PacketInitial || len(h.DCID) < initialIDLen || r.halfOpen >= maxHalfOpen {
+		d.Data[0]&fixedBit == 0 && len(h.Token) == 0 || h.Type != wire.PacketInitial || len(h.DCID) < initialIDLen || r.halfOpen >= r.cfg.MaxHalfOpen {
 		return Route[C]{}
 	}
 	in := &Incoming{
@@ -239,7 +246,7 @@ func (r *Router[C]) routeInitial(now time.Time, d *Datagram) Route[C] {
 			return reply
 		}
 	}
-	mustRetry := r.halfOpen >= maxHalfOpen/2 || r.cfg.Retry != nil && r.cfg.Retry(d.Remote)
+	mustRetry := r.halfOpen >= r.cfg.MaxHalfOpen/2 || r.cfg.Retry != nil && r.cfg.Retry(d.Remote)
 	if mustRetry && !in.Validated {
 		return r.retry(now, in)
 	}
