@@ -33,7 +33,11 @@
 // certificate that does not verify ends Dial with a *TransportError in which
 // errors.As finds the *tls.CertificateVerificationError.
 //
-// # Limitations
+// # Paths
 //
-// Not there yet: resumption and 0-RTT, connection migration, QUIC version 2. A connection stays on the path it began on.
+// A connection outlives its addresses (RFC 9000 §9). A server follows a client
+// that the network gives another address, or that calls Migrate; until the
+// client answers there, it gets no more than three times what came from it. A
+// client goes to the preferred address that a server announces. A Transport may
+// have several sockets, and its connections use them all.
 package quic
