@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,7 +20,7 @@ type logBook struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 	slog.Handler
-	conn func() *quic.Conn
+	conn atomic.Pointer[quic.Conn]
 }
 
 func newLogBook() *logBook {
@@ -29,8 +30,8 @@ func newLogBook() *logBook {
 }
 
 func (b *logBook) Handle(ctx context.Context, r slog.Record) error {
-	if b.conn != nil {
-		b.conn().ConnectionStats()
+	if c := b.conn.Load(); c != nil {
+		c.ConnectionStats()
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -47,7 +48,8 @@ func TestLoggerLearnsWhatBecomesOfConnections(t *testing.T) {
 	inWorld(t, calm, func(w *world) {
 		client, server := newLogBook(), newLogBook()
 		c, s := w.pair(&quic.Config{Logger: slog.New(client)}, &quic.Config{Logger: slog.New(server)})
-		client.conn, server.conn = func() *quic.Conn { return c }, func() *quic.Conn { return s }
+		client.conn.Store(c)
+		server.conn.Store(s)
 		c.CloseWithError(7, "enough")
 		time.Sleep(time.Second)
 		synctest.Wait()
