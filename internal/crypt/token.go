@@ -2,8 +2,6 @@ package crypt
 
 import (
 	"crypto/cipher"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -133,9 +131,10 @@ func TokenID(token []byte) uint64 { return binary.BigEndian.Uint64(token) }
 // server that lost its state still knows them (RFC 9000 §10.3.2).
 type ResetKey [32]byte
 
-// Token returns the stateless reset token of a connection ID.
+// Token returns the stateless reset token of a connection ID, which has at most
+// 20 bytes (RFC 9000 §17.2).
 func (k *ResetKey) Token(connID []byte) [16]byte {
-	mac := hmac.New(sha256.New, k[:])
-	mac.Write(connID)
-	return [16]byte(mac.Sum(nil)[:16])
+	var sum [maxSum]byte
+	kdfSHA256.mac(&sum, k[:], connID)
+	return [16]byte(sum[:16])
 }

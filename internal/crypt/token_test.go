@@ -2,6 +2,8 @@ package crypt
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -207,4 +209,20 @@ func FuzzToken(f *testing.F) {
 			t.Fatalf("%+v sealed and opened is %+v, %v", tok, again, err)
 		}
 	})
+}
+
+func TestResetTokensAreHMACs(t *testing.T) {
+	key := ResetKey{1, 2, 3, 31: 9}
+	for n := range 21 {
+		id := bytes.Repeat([]byte{byte(n)}, n)
+		mac := hmac.New(sha256.New, key[:])
+		mac.Write(id)
+		if got, want := key.Token(id), mac.Sum(nil)[:16]; !bytes.Equal(got[:], want) {
+			t.Fatalf("token of %d bytes is %x, want %x", n, got, want)
+		}
+	}
+	id := make([]byte, 8)
+	if n := testing.AllocsPerRun(100, func() { key.Token(id) }); n != 0 {
+		t.Errorf("a token allocates %v times, want 0", n)
+	}
 }
