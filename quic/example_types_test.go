@@ -231,3 +231,15 @@ func ExampleClientToken() {
 	fmt.Println(token.Data, token.Version, store.Pop("example.org") == nil)
 	// Output: [1 2] v1 true
 }
+
+func ExampleSocketStats() {
+	sock, _ := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	t := &quic.Transport{Conn: sock}
+	defer t.Close()
+	_, serverTLS := exampleTLS()
+	t.Listen(serverTLS, nil)
+	for _, s := range t.SocketStats() {
+		fmt.Println(s.ReceiveBuffer >= 0, s.Overflow)
+	}
+	// Output: true 0
+}

@@ -29,6 +29,7 @@ func newSocket(t *Transport, pc net.PacketConn) (*socket, error) {
 			return nil, fmt.Errorf("quic: %w", err)
 		}
 		s.conn = fast
+		logBuffers(fast)
 	} else {
 		s.conn = udp.Wrap(pc)
 	}
