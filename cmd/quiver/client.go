@@ -24,6 +24,7 @@ type clientOptions struct {
 	parallel        int
 	migrateAfter    string // a size; "" = never
 	insecure, stats bool
+	resumption
 }
 
 func newClient() *cobra.Command {
@@ -41,6 +42,10 @@ With '-o -' all files go to stdout, one after another.
 
 The server's certificate is checked against the system's certificate authorities, unless
 --ca, --pin or --insecure says otherwise.
+
+With --resume FILE a second run resumes the session of the first one, without certificates,
+and needs no proof of its address; with --0rtt as well, its requests travel with the first
+datagrams. --stats says whether that happened.
 
 Exit status: 0 all files are there, 1 some are not, 2 wrong usage.`,
 		Example: `  quiver client --insecure https://localhost:4433/README.md
@@ -64,6 +69,8 @@ Exit status: 0 all files are there, 1 some are not, 2 wrong usage.`,
 	f.BoolVar(&o.insecure, "insecure", false, "do not check the server's certificate: anybody could be answering")
 	f.StringVar(&o.ca, "ca", "", "trust the certificate authorities in PEM `FILE` instead of the system's")
 	f.StringVar(&o.pin, "pin", "", "trust the one certificate with this `SHA256`, whatever names it has")
+	f.StringVar(&o.resumption.file, "resume", "", "resume sessions from `FILE`, and keep new ones in it; it holds secrets and need not exist yet")
+	f.BoolVar(&o.early, "0rtt", false, "ask in the first flight where the session allows it (with --resume); others could repeat the request")
 	f.BoolVar(&o.stats, "stats", false, "say what each connection negotiated and measured")
 	o.addFlags(cmd)
 	cmd.MarkFlagsMutuallyExclusive("insecure", "ca", "pin")
@@ -81,6 +88,9 @@ func runClient(cmd *cobra.Command, o *clientOptions, urls []string) error {
 	}
 	if o.parallel < 0 {
 		return usage(cmd, fmt.Errorf("--parallel %d, want 1 or more", o.parallel))
+	}
+	if o.early && o.resumption.file == "" {
+		return usage(cmd, errEarlyAlone)
 	}
 	move, err := newMigration(o.migrateAfter)
 	if err != nil {
@@ -107,7 +117,12 @@ func runClient(cmd *cobra.Command, o *clientOptions, urls []string) error {
 	if move != nil {
 		c.Started, c.OnConn = move.watch(cmd.Context(), c.Started, c.OnConn)
 	}
+	saveSessions, err := o.resumption.begin(&c)
+	if err != nil {
+		return err
+	}
 	err = c.Fetch(cmd.Context(), urls)
+	err = errors.Join(err, saveSessions())
 	watch.end()
 	if move != nil {
 		err = errors.Join(err, move.report(cmd.ErrOrStderr()))
@@ -189,8 +204,8 @@ func clientHint(err error) string {
 func (d *downloads) printStats(w io.Writer) {
 	for _, c := range slices.Clone(d.conns) {
 		s, st := c.ConnectionState(), c.ConnectionStats()
-		fmt.Fprintf(w, "%s: QUIC %v, %s, %s, %s; RTT %s, least %s; %s window %s; datagrams of %d bytes\n",
-			c.RemoteAddr(), s.Version, s.TLS.NegotiatedProtocol, tls.CipherSuiteName(s.TLS.CipherSuite), s.TLS.CurveID,
+		fmt.Fprintf(w, "%s: QUIC %v, %s, %s, %s%s; RTT %s, least %s; %s window %s; datagrams of %d bytes\n",
+			c.RemoteAddr(), s.Version, s.TLS.NegotiatedProtocol, tls.CipherSuiteName(s.TLS.CipherSuite), s.TLS.CurveID, resumedText(&s),
 			durationText(st.SmoothedRTT), durationText(st.MinRTT), st.Congestion, sizeText(int64(st.CongestionWindow)), st.MTU)
 		fmt.Fprintf(w, "  sent     %d packets, %s; %d lost, %d of them came after all; %s sent again; %d probe timeouts\n",
 			st.PacketsSent, sizeText(int64(st.BytesSent)), st.PacketsLost, st.PacketsSpurious, sizeText(int64(st.BytesResent)), st.ProbeTimeouts)

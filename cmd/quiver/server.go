@@ -82,6 +82,7 @@ func runServer(cmd *cobra.Command, o *serverOptions) error {
 	if err != nil {
 		return &status{exitFailed, err, listenHint(err)}
 	}
+	conf.Allow0RTT = true // files are only read: a request does no harm twice
 	talk := cmd.ErrOrStderr()
 	o.greet(talk, sock.LocalAddr().(*net.UDPAddr), cert, made)
 	s := endpoint.Server{
