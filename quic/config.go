@@ -79,6 +79,11 @@ type Config struct {
 	// IgnorePreferredAddress lets a client stay where it dialed.
 	PreferredAddress       PreferredAddress
 	IgnorePreferredAddress bool
+	// Sockets is how many sockets ListenAddr opens for its address, each with a
+	// goroutine that reads it: more than one processor then receives. The system
+	// gives each client's datagrams to one of them (SO_REUSEPORT). 0 = one; more
+	// work on Linux alone, elsewhere the error is errors.ErrUnsupported.
+	Sockets int
 	// DisableSpinBit shows observers nothing of the round-trip time. Otherwise
 	// most connections do (RFC 9000 §17.4).
 	DisableSpinBit bool
@@ -164,6 +169,7 @@ func (c *Config) Validate() error {
 	check(!c.L4S || c.NewCongestion != nil && !c.DisableECN, "L4S: got true, want it with NewCongestion and without DisableECN: no built-in controller is scalable (RFC 9331 §4.3)")
 	c.Limits.validate(check)
 	c.PreferredAddress.validate(check)
+	check(c.Sockets >= 0 && c.Sockets <= maxSockets, "Sockets: got %d, want 0 to %d", c.Sockets, maxSockets)
 	check(c.MaxDatagramSize <= 0 || c.MaxDatagramSize >= wire.MinInitialDatagram,
 		"MaxDatagramSize: got %d, want at least %d bytes (RFC 9000 §14), or negative for that", c.MaxDatagramSize, wire.MinInitialDatagram)
 	if len(wrong) == 0 {

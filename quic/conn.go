@@ -38,17 +38,18 @@ type Conn struct {
 	paths           PathStore // nil = nothing is remembered
 	ignorePreferred bool
 
-	mu       sync.Mutex // guards core and all below; no system call, wait or callback under it
-	core     *core.Conn
-	flushing bool          // somebody is in flush
-	dirty    bool          // the one in flush must look again
-	quiet    chan struct{} // closed when nobody is in flush; nil = nobody waits for that
-	unread   int           // streams with something that nobody has looked at
-	later    bool          // a goroutine is about to flush
-	halfOpen bool          // counted by the router
-	moving   *move         // by Migrate; nil = none
-	timer    *time.Timer
-	armed    time.Time // when timer fires; zero = not armed
+	mu        sync.Mutex // guards core and all below; no system call, wait or callback under it
+	core      *core.Conn
+	flushing  bool          // somebody is in flush
+	dirty     bool          // the one in flush must look again
+	quiet     chan struct{} // closed when nobody is in flush; nil = nobody waits for that
+	unread    int           // streams with something that nobody has looked at
+	later     bool          // a goroutine is about to flush
+	halfOpen  bool          // counted by the router
+	moving    *move         // by Migrate; nil = none
+	confirmed chan struct{} // closed when the handshake is; nil = nobody waits for that
+	timer     *time.Timer
+	armed     time.Time // when timer fires; zero = not armed
 
 	accepted                      [2]queue[*Stream] // streams of the peer; index 1 = unidirectional
 	change                        [2]cond           // accepted changed, or the peer allows more streams
@@ -308,9 +309,7 @@ func (c *Conn) drainEvents() {
 		case core.EventEstablished:
 			c.handleEstablished()
 		case core.EventConfirmed:
-			if c.listener == nil && !c.ignorePreferred {
-				c.preferAddress()
-			}
+			c.handleConfirmed()
 		case core.EventMoved, core.EventMoveFailed, core.EventSocketIdle:
 			c.handlePath(&e)
 		case core.EventClosed:

@@ -20,8 +20,6 @@ var (
 	// ErrNoConnectionID: the peer offers no further connection ID, and one must not
 	// serve on two paths (RFC 9000 §9.5).
 	ErrNoConnectionID = core.ErrNoSpareID
-	// ErrHandshakeNotConfirmed: it is too early (RFC 9000 §9).
-	ErrHandshakeNotConfirmed = core.ErrMoveTooEarly
 	// ErrPathNotValidated: the peer did not answer on the new path (RFC 9000 §8.2).
 	ErrPathNotValidated = core.ErrNoAnswer
 	// ErrMigrating: another migration is under way.
@@ -46,7 +44,8 @@ type move struct {
 // socket that is bound to local, a *net.UDPAddr. A nil address, or one without
 // IP, leaves the choice to the system; port 0 is any. It returns when the peer
 // has answered on the new path and the connection uses it (RFC 9000 §9.2); the
-// old socket closes some round trips later if nobody else uses it.
+// old socket closes some round trips later if nobody else uses it. It waits for
+// the handshake to be confirmed.
 //
 // On an error, and when ctx ends first, the connection stays where it is. Streams
 // never notice.
@@ -89,12 +88,47 @@ func (c *Conn) migrate(ctx context.Context, sock net.PacketConn, remote netip.Ad
 	if err != nil {
 		return err
 	}
-	c.mu.Lock()
-	err = c.moveLocked(ctx, s, remote)
+	if err = c.awaitConfirmed(ctx); err == nil {
+		c.mu.Lock()
+		err = c.moveLocked(ctx, s, remote)
+	}
 	if err != nil {
 		c.t.closeSocket(s)
 	}
 	return err
+}
+
+// awaitConfirmed returns when the handshake is confirmed (RFC 9000 §9: no
+// migration before), or cannot be any more.
+func (c *Conn) awaitConfirmed(ctx context.Context) error {
+	c.mu.Lock()
+	if c.core.Confirmed() || c.closeErr != nil {
+		c.mu.Unlock()
+		return nil
+	}
+	if c.confirmed == nil {
+		c.confirmed = make(chan struct{})
+	}
+	confirmed, ended := c.confirmed, c.contextLocked().Done()
+	c.mu.Unlock()
+	select {
+	case <-confirmed:
+	case <-ended:
+	case <-ctx.Done():
+		return ctxErr(ctx)
+	}
+	return nil
+}
+
+// handleConfirmed lets those migrate who wait for it. The caller holds c.mu.
+func (c *Conn) handleConfirmed() {
+	if c.confirmed != nil {
+		close(c.confirmed)
+		c.confirmed = nil
+	}
+	if c.listener == nil && !c.ignorePreferred {
+		c.preferAddress()
+	}
 }
 
 // moveLocked validates a path from s to remote and moves there. It releases

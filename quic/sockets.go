@@ -1,6 +1,8 @@
 package quic
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -42,6 +44,59 @@ func (s *socket) local() netip.Addr {
 		return a
 	}
 	return netip.Addr{}
+}
+
+// maxSockets bounds Config.Sockets.
+const maxSockets = 256
+
+// listenShared listens on several sockets that share an address.
+func listenShared(addr string, tlsConfig *tls.Config, conf *Config) (*Listener, error) {
+	if err := conf.Validate(); err != nil {
+		return nil, err
+	}
+	socks, err := shareAddress(addr, conf.Sockets)
+	if err != nil {
+		return nil, fmt.Errorf("quic: listen %s: %w", addr, err)
+	}
+	// All sockets first: the system spreads clients over those that there are.
+	t := &Transport{Conn: socks[0]}
+	for i, sock := range socks[1:] {
+		if err := t.AddConn(sock); err != nil {
+			closeAll(socks[i+2:])
+			t.Close()
+			return nil, err
+		}
+	}
+	l, err := t.Listen(tlsConfig, conf)
+	if err != nil {
+		t.Close()
+		return nil, err
+	}
+	l.owns = true
+	return l, nil
+}
+
+// shareAddress opens n sockets on one address, at one port also if addr leaves
+// that to the system.
+func shareAddress(addr string, n int) ([]net.PacketConn, error) {
+	lc := net.ListenConfig{Control: udp.ReusePort}
+	var socks []net.PacketConn
+	for range n {
+		sock, err := lc.ListenPacket(context.Background(), "udp", addr)
+		if err != nil {
+			closeAll(socks)
+			return nil, err
+		}
+		socks = append(socks, sock)
+		addr = sock.LocalAddr().String()
+	}
+	return socks, nil
+}
+
+func closeAll(socks []net.PacketConn) {
+	for _, s := range socks {
+		s.Close()
+	}
 }
 
 // AddConn lets the Transport run its connections over a further socket, which

@@ -355,9 +355,12 @@ func resolve(ctx context.Context, addr string) (*net.UDPAddr, error) {
 	return &net.UDPAddr{IP: ips[best].IP, Zone: ips[best].Zone, Port: port}, nil
 }
 
-// ListenAddr listens on addr, "host:port", on a socket of its own, which closes
-// with the Listener.
+// ListenAddr listens on addr, "host:port", on a socket of its own, or on
+// Config.Sockets of them, which close with the Listener.
 func ListenAddr(addr string, tlsConfig *tls.Config, conf *Config) (*Listener, error) {
+	if conf != nil && conf.Sockets > 1 {
+		return listenShared(addr, tlsConfig, conf)
+	}
 	local, err := net.ResolveUDPAddr("udp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("quic: listen %s: %w", addr, err)

@@ -266,6 +266,9 @@ func (c *Conn) Heard() bool { return c.heard }
 // Established reports whether the handshake is complete.
 func (c *Conn) Established() bool { return c.complete }
 
+// Confirmed reports whether the handshake is confirmed (RFC 9001 §4.1.2).
+func (c *Conn) Confirmed() bool { return c.confirmed }
+
 // Handshaking reports whether TLS still has work to do, which may take long.
 func (c *Conn) Handshaking() bool { return !c.complete && c.closing.err == nil }
 
