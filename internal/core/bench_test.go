@@ -26,8 +26,8 @@ type pipe struct {
 	batch, acks    core.Batch
 	buf            []byte
 
-	datagrams         int // of the transfer
-	transmit, receive time.Duration
+	datagrams              int // of the transfer
+	transmit, receive, ack time.Duration
 }
 
 var (
@@ -43,6 +43,7 @@ func newPipe(t testing.TB, segments int) *pipe {
 		Rand: rand.Reader, Versions: []wire.Version{wire.Version1}, TLS: clientTLS,
 		StreamWindow: 4 << 20, MaxStreamWindow: 16 << 20, ConnWindow: 8 << 20, MaxConnWindow: 16 << 20,
 		SendBuffer: 1 << 20, MaxStreamsBidi: 10, MaxStreamsUni: 10, MaxMTU: 1452,
+		MaxDatagramFrame: 65535,
 		Congestion: func(mss int) hook.Congestion {
 			cc, err := recovery.New("cubic", mss)
 			if err != nil {
@@ -92,7 +93,9 @@ func (p *pipe) backward(cfg *core.Config) {
 				}
 				p.server = conn
 			}
+			start := time.Now()
 			p.server.Receive(p.now, &d)
+			p.ack += time.Since(start)
 		}
 	}
 	p.events(p.client)
@@ -172,12 +175,55 @@ func BenchmarkReceive(b *testing.B) {
 	bulk(b, "train", func(p *pipe) time.Duration { return p.receive })
 }
 
+// BenchmarkAck is the sender's part: acknowledgments, and what they set free.
+func BenchmarkAck(b *testing.B) {
+	bulk(b, "train", func(p *pipe) time.Duration { return p.ack })
+}
+
+// message carries a datagram of RFC 9221 from the server to the client.
+func (p *pipe) message(data []byte) {
+	p.now = p.now.Add(100 * time.Microsecond)
+	p.server.Tick(p.now)
+	p.client.Tick(p.now)
+	if err := p.server.SendDatagram(data); err != nil {
+		p.t.Fatal(err)
+	}
+	p.forward()
+	p.events(p.client)
+	if got, ok := p.client.ReadDatagram(); !ok || len(got) != len(data) {
+		p.t.Fatalf("a datagram of %d bytes, %t, arrived; want %d", len(got), ok, len(data))
+	}
+	p.backward(nil)
+}
+
+func TestDatagramsAllocateWhatTheReaderKeeps(t *testing.T) {
+	p := newPipe(t, 44)
+	data := make([]byte, 1000)
+	for range 100 {
+		p.message(data)
+	}
+	if n := testing.AllocsPerRun(500, func() { p.message(data) }); n > 1 {
+		t.Errorf("a datagram allocates %v times, want once: its bytes, which are the reader's", n)
+	}
+}
+
+func BenchmarkDatagram(b *testing.B) {
+	p := newPipe(b, 44)
+	data := make([]byte, 1000)
+	p.transmit, p.receive, p.datagrams = 0, 0, 0
+	b.ReportAllocs()
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		p.message(data)
+	}
+}
+
 // bulk reports the share of the time that part tells, per datagram of 1452 bytes.
 func bulk(b *testing.B, name string, part func(p *pipe) time.Duration) {
 	for _, segments := range []int{1, 44} {
 		b.Run(fmt.Sprintf("%s=%d", name, segments), func(b *testing.B) {
 			p := newPipe(b, segments)
-			p.transmit, p.receive, p.datagrams = 0, 0, 0
+			p.transmit, p.receive, p.ack, p.datagrams = 0, 0, 0, 0
 			b.ReportAllocs()
 			b.SetBytes(int64(len(p.buf)))
 			b.ResetTimer()
