@@ -58,7 +58,7 @@ func listenerTLS(config *tls.Config) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return withConn(config), nil
+	return ownSessions(withConn(config)), nil
 }
 
 // connKey is what TLS callbacks find a server's *Conn by, in their context.

@@ -132,6 +132,15 @@ func (s sessionCache) Get(key string) (*tls.ClientSessionState, bool) {
 	return fresh, err == nil
 }
 
+// MayResume reports whether a server may resume a session of one of its tickets:
+// it must be of the version in which the client came (RFC 9369 §5). The driver
+// asks, since the keys of tickets are in the configuration that it shares among
+// connections.
+func (c *Conn) MayResume(s *tls.SessionState) bool {
+	m, ok := recall(s)
+	return ok && m.version == c.vers.original
+}
+
 // tlsConfig is the configuration for TLS on this connection.
 func (c *Conn) tlsConfig() *tls.Config {
 	if !c.client || c.cfg.TLS.ClientSessionCache == nil {
