@@ -77,6 +77,10 @@ func newClientConn(ctx context.Context, t *Transport, remote netip.AddrPort, tls
 	if err != nil {
 		return nil, err
 	}
+	if tlsConfig.ClientSessionCache != nil && tlsConfig.Time == nil {
+		tlsConfig = tlsConfig.Clone()
+		tlsConfig.Time = time.Now // the core corrects the age of tickets by it
+	}
 	c := newConn(t, nil, remote)
 	now := time.Now()
 	cfg := c.own(now, t.coreConfig(conf), conf, nil)

@@ -112,6 +112,7 @@ func (c *Conn) forgetSession() { c.cfg.TLS.ClientSessionCache.Put(c.cfg.TLS.Serv
 type sessionCache struct {
 	tls.ClientSessionCache
 	version wire.Version
+	late    *time.Duration // by how much TLS takes the session last got for too old
 }
 
 // Get returns a session of the connection's version.
@@ -124,9 +125,11 @@ func (s sessionCache) Get(key string) (*tls.ClientSessionState, bool) {
 	if err != nil || state == nil {
 		return nil, false
 	}
-	if m, ok := recall(state); !ok || m.version != s.version {
+	m, ok := recall(state)
+	if !ok || m.version != s.version {
 		return nil, false
 	}
+	*s.late = m.at.Sub(m.at.Truncate(time.Second))
 	own := *state
 	fresh, err := tls.NewResumptionState(ticket, &own)
 	return fresh, err == nil
@@ -147,6 +150,13 @@ func (c *Conn) tlsConfig() *tls.Config {
 		return c.cfg.TLS
 	}
 	cfg := c.cfg.TLS.Clone()
-	cfg.ClientSessionCache = sessionCache{cfg.ClientSessionCache, c.version}
+	late := new(time.Duration)
+	cfg.ClientSessionCache = sessionCache{cfg.ClientSessionCache, c.version, late}
+	if clock := cfg.Time; clock != nil {
+		// crypto/tls keeps the time of a ticket in whole seconds and so may tell
+		// an age that is up to a second too high. A server that measures exactly
+		// takes that for a replay and rejects early data (RFC 8446 §8.3).
+		cfg.Time = func() time.Time { return clock().Add(-*late) }
+	}
 	return cfg
 }
