@@ -1,6 +1,8 @@
 package core
 
 import (
+	"time"
+
 	"github.com/seed51309289/quiver/hook"
 	"github.com/seed51309289/quiver/internal/recovery"
 )
@@ -103,4 +105,29 @@ func (c *Conn) probe(id recovery.SpaceID, count int) {
 	s := &c.spaces[id]
 	s.probes = max(s.probes, count)
 	c.resendOutstanding(id, count)
+}
+
+// A connection repeats its handshake before its timer says so a few times only,
+// and not for the second datagram of one probe: a peer with a short timer on a
+// long path asks for it without need.
+const (
+	maxHurries = 3
+	hurryEvery = 100 * time.Millisecond
+)
+
+// hurry answers CRYPTO data that came before: the peer seems to lack our answer
+// to it, as its own timer has just found out (RFC 9002 §6.2.3).
+func (c *Conn) hurry(now hook.Instant) {
+	if c.confirmed || c.tls.hurries >= maxHurries || now < c.tls.hurried.Add(hurryEvery) {
+		return
+	}
+	for id := recovery.Initial; id < recovery.AppData; id++ {
+		if c.spaces[id].write == nil || !c.det.ElicitingInFlight(id) {
+			continue
+		}
+		if c.probe(id, 2); c.tls.hurried != now {
+			c.tls.hurries++
+			c.tls.hurried = now
+		}
+	}
 }

@@ -25,6 +25,9 @@ type tlsState struct {
 	level recovery.SpaceID     // at which the peer's next bytes belong
 	state *tls.ConnectionState // after completion; with 0-RTT what is known before
 	hello []byte               // how the ClientHello begins, until completion
+
+	hurries int          // times that what is in flight was sent again because the peer repeated itself
+	hurried hook.Instant // when it was
 }
 
 // helloHead is how much of a ClientHello is kept: type, length, version and
@@ -93,6 +96,9 @@ func (c *Conn) handleCrypto(now hook.Instant, id recovery.SpaceID, f *wire.Frame
 	// RFC 9000 §7.5: more than we are willing to buffer.
 	if f.Offset+uint64(len(f.Data)) > s.in.data.base+maxCryptoBuffer {
 		return violation(CryptoBufferExceeded, f.Type, "CRYPTO data reaches %d, %d bytes beyond what is complete", f.Offset+uint64(len(f.Data)), f.Offset+uint64(len(f.Data))-s.in.data.base)
+	}
+	if id != recovery.AppData && len(f.Data) > 0 && f.Offset+uint64(len(f.Data)) <= s.in.data.base {
+		c.hurry(now)
 	}
 	if !s.in.add(&c.pool, f.Offset, f.Data) {
 		return violation(CryptoBufferExceeded, f.Type, "CRYPTO data lies in more than %d pieces", maxGaps)

@@ -382,3 +382,45 @@ func TestEndOfAStreamNeedsNoConnectionWindow(t *testing.T) {
 		r.WantFrame("the rest follows", wire.FrameStream, func(f *wire.Frame) bool { return f.StreamID == greedy.ID() && f.Offset == 100 })
 	})
 }
+
+// TestRepeatedHelloIsAnsweredAtOnce has a client whose timer is shorter than
+// the server's: it lacks the server's flight, and says so by its hello.
+func TestRepeatedHelloIsAnsweredAtOnce(t *testing.T) {
+	r := NewRawClient(t, RawOptions{})
+	r.AutoAck = false
+	hello := r.sp[Initial].out
+	r.sp[Initial].out = nil
+	parts := [][]byte{crypto(0, hello[:900]), crypto(900, hello[900:])}
+	say := func() {
+		for _, p := range parts {
+			r.Send(Initial, p)
+		}
+	}
+	flight := func() (initial, handshake bool) {
+		for _, p := range r.Replies {
+			for _, f := range p.Frames {
+				initial = initial || p.Type == wire.PacketInitial && f.Type == wire.FrameCrypto
+				handshake = handshake || p.Type == wire.PacketHandshake && f.Type == wire.FrameCrypto
+			}
+		}
+		r.Replies = nil
+		return initial, handshake
+	}
+	say()
+	if initial, handshake := flight(); !initial || !handshake {
+		t.Fatalf("the hello is answered with Initial %v, Handshake %v; want both", initial, handshake)
+	}
+	say()
+	if initial, handshake := flight(); initial || handshake {
+		t.Error("a hello that comes twice at once is answered twice, want patience: the network may have doubled it")
+	}
+	for n := range 4 {
+		r.Advance(150 * time.Millisecond) // less than the server's own timer, in all
+		flight()
+		say()
+		initial, handshake := flight()
+		if want := n < 3; initial != want || handshake != want {
+			t.Errorf("repetition %d is answered with Initial %v, Handshake %v; want both: %v", n+1, initial, handshake, want)
+		}
+	}
+}
