@@ -229,3 +229,15 @@ func (c *Conn) preferAddressesFrom(socket int, remote netip.AddrPort, list []net
 		}
 	}
 }
+
+// RotateConnectionIDs gives the peer other connection IDs to send to, and has
+// it retire those in use (RFC 9000 §5.1.2), so that observers cannot tell by
+// them for how long a connection lasts. It reports false before the handshake is
+// confirmed, and until the peer has obeyed the last time.
+func (c *Conn) RotateConnectionIDs() bool {
+	c.mu.Lock()
+	now := time.Now()
+	ok := c.core.RotateIDs(now)
+	c.flush(now)
+	return ok
+}

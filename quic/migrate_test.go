@@ -230,3 +230,24 @@ func TestPreferredAddressesAreOfTheirFamily(t *testing.T) {
 		}
 	}
 }
+
+func TestConnectionIDsRotateUnderAnOpenStream(t *testing.T) {
+	inWorld(t, calm, func(w *world) {
+		c, s, stream := w.echoes(nil, nil)
+		time.Sleep(5 * time.Second) // the client's first ID is gone, too
+		for _, end := range []*quic.Conn{c, s, s} {
+			if !end.RotateConnectionIDs() {
+				w.Error("no rotation on a connection at rest")
+			}
+			if end.RotateConnectionIDs() {
+				w.Error("a rotation before the peer obeyed the last one")
+			}
+			wantEcho(w.T, stream, 10_000)
+			time.Sleep(time.Second)
+		}
+		if err := c.MigrateTo(context.Background(), w.socket(netsim.Left, 0)); err != nil {
+			w.Errorf("migrate: %v", err)
+		}
+		wantEcho(w.T, stream, 10_000)
+	})
+}

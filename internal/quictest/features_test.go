@@ -424,3 +424,19 @@ func TestRepeatedHelloIsAnsweredAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// Security 23: the path shrinks in the middle of a transfer, and nobody says so.
+func TestBlackHoleInTheMiddleOfATransferIsSurvived(t *testing.T) {
+	const header = 28 // bytes of IPv4 and UDP
+	link := netsim.LinkConfig{Delay: 15 * time.Millisecond, Bandwidth: 10_000_000, QueuePackets: 50,
+		MTU: 1500, LaterMTU: 1250 + header, MTUChange: time.Second}
+	p := NewPair(t, Seed(t, 1), Options{ToServer: link, ToClient: link})
+	serve(p)
+	runTransfer(t, p, []byte("3000000"))
+	if took := p.Clock.Since(); took > 10*time.Second {
+		t.Errorf("3 MB took %v at 10 Mbit/s, want little more than 2.4 s", took)
+	}
+	if got := p.Server.Conns[0].Stats().MTU; got > 1250 || got < 1200 {
+		t.Errorf("RFC 8899 §4.3: datagrams of %d bytes on a path that carries 1250", got)
+	}
+}

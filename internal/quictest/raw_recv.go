@@ -93,7 +93,7 @@ func (r *RawPeer) take(data []byte) {
 // takePacket decodes the packet at the front of data and returns its size.
 func (r *RawPeer) takePacket(data []byte, size int) int {
 	var h wire.Header
-	version := r.version
+	var version wire.Version // of a long header
 	p := Reply{Type: wire.Packet1RTT, Datagram: r.GotDatagrams, Size: size, To: r.batch.Remote, Socket: r.batch.Socket}
 	id := App
 	if wire.IsLongHeader(data[0]) {
