@@ -44,7 +44,7 @@ type Conn struct {
 	dirty     bool          // the one in flush must look again
 	quiet     chan struct{} // closed when nobody is in flush; nil = nobody waits for that
 	unread    int           // streams with something that nobody has looked at
-	later     bool          // a goroutine is about to flush
+	later     bool          // somebody is about to flush
 	halfOpen  bool          // counted by the router
 	moving    *move         // by Migrate; nil = none
 	confirmed chan struct{} // closed when the handshake is; nil = nobody waits for that
@@ -237,10 +237,11 @@ func (c *Conn) flushLocked() {
 	c.mu.Lock()
 }
 
-// unlock releases c.mu, and flushes first if a command left a control frame.
+// unlock releases c.mu. A control frame that a command left goes soon: with what
+// the caller does next, if that sends something.
 func (c *Conn) unlock() {
 	if c.core.NeedsTransmit() {
-		c.flush(time.Now())
+		c.flushSoon()
 		return
 	}
 	c.mu.Unlock()
@@ -405,6 +406,9 @@ func (c *Conn) abandon(err error) {
 // the peer was told, once; it may have to be told again.
 func (c *Conn) CloseWithError(code ApplicationErrorCode, reason string) error {
 	c.mu.Lock()
+	if c.later {
+		c.flushLocked() // what was written, or the end of the handshake, before the close
+	}
 	now := time.Now()
 	c.core.Close(now, min(code, wire.MaxVarint), reason)
 	c.flush(now)

@@ -102,9 +102,27 @@ func (c *Conn) runInbox() {
 		}
 		if !c.core.Handshaking() {
 			c.endHandshake()
+			now = c.letOthersWrite()
 		}
 		c.flush(now)
 	}
+}
+
+// letOthersWrite gives up the processor once, so that who waited for the end of
+// the handshake writes first: the last flight of the handshake then leaves with
+// a client's first request, or with a server's first answer. The caller holds
+// c.mu, which is free meanwhile.
+func (c *Conn) letOthersWrite() time.Time {
+	c.drainEvents()
+	mine := !c.later
+	c.later = true
+	c.mu.Unlock()
+	runtime.Gosched()
+	c.mu.Lock()
+	if mine {
+		c.later = false
+	}
+	return time.Now()
 }
 
 // endHandshake lets datagrams go straight to the core. Those that came

@@ -20,6 +20,12 @@ func (c *Conn) flushSmall(now time.Time) {
 		c.flush(now)
 		return
 	}
+	c.flushSoon()
+}
+
+// flushSoon leaves the flush to a goroutine that runs when those who can run now
+// had their turn. The caller holds c.mu, which flushSoon releases.
+func (c *Conn) flushSoon() {
 	if !c.later {
 		c.later = true
 		if c.flushLater == nil {

@@ -89,3 +89,39 @@ func TestAcknowledgmentsAreNotHeldByWhatNobodyReads(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatWaitsForOthersLeavesBeforeTheClose(t *testing.T) {
+	inWorld(t, calm, func(w *world) {
+		c, s := w.pair(nil, nil)
+		ignored, _ := w.streams(c, s)
+		cs, ss := w.streams(c, s)
+		ignored.Write([]byte("nobody reads this"))
+		time.Sleep(rtt)
+		ss.Write([]byte("last words"))
+		s.CloseWithError(7, "")
+		if got, err := io.ReadAll(cs); string(got) != "last words" {
+			t.Errorf("read %q, %v; want what was written before the close", got, err)
+		}
+	})
+}
+
+func TestTheEndOfTheHandshakeCarriesTheFirstRequest(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // Dial's caller writes before anybody flushes
+	inWorld(t, calm, func(w *world) {
+		out := &counted{PacketConn: w.client.Conn}
+		w.client.Conn = out
+		l := w.listen(nil)
+		c := w.dial(nil)
+		cs, err := c.OpenStream()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cs.WriteFinal([]byte("request"))
+		synctest.Wait()
+		// Two for the ClientHello, an acknowledgment of the first answer, and one for the rest.
+		if sent := out.sent.Load(); sent > 4 {
+			t.Errorf("%d datagrams left, want 4", sent)
+		}
+		w.accept(l)
+	})
+}

@@ -102,7 +102,8 @@ func (c *Conn) await(ctx context.Context, cond *cond, done func() bool, result *
 		return *result
 	}
 	if c.core.NeedsTransmit() {
-		c.flushLocked()
+		c.flushSoon()
+		c.mu.Lock()
 	}
 	if ctx.Done() != nil {
 		stop := context.AfterFunc(ctx, func() {
