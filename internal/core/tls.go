@@ -21,7 +21,7 @@ const maxCryptoBuffer = 64 << 10
 // tlsState is the guest: crypto/tls, driven by CRYPTO frames (RFC 9001 §4).
 type tlsState struct {
 	conn  *tls.QUICConn        // nil = not begun, or no longer needed
-	ctx   context.Context      // to begin with
+	ctx   context.Context      // for callbacks, until completion
 	level recovery.SpaceID     // at which the peer's next bytes belong
 	state *tls.ConnectionState // after completion; with 0-RTT what is known before
 	hello []byte               // how the ClientHello begins, until completion
@@ -68,7 +68,7 @@ func (c *Conn) startTLS(now hook.Instant) error {
 		c.announce(now)
 	}
 	ctx := c.tls.ctx
-	if c.tls.ctx = nil; ctx == nil {
+	if ctx == nil {
 		ctx = context.Background()
 	}
 	if err := c.tls.conn.Start(ctx); err != nil {
@@ -247,7 +247,7 @@ func (c *Conn) installKeys(now hook.Instant, e tls.QUICEvent) error {
 // handshakeComplete is RFC 9001 §4.1.1: the Finished of both sides was seen.
 func (c *Conn) handshakeComplete(now hook.Instant) error {
 	state := c.tls.conn.ConnectionState()
-	c.tls.state, c.tls.hello = &state, nil
+	c.tls.state, c.tls.hello, c.tls.ctx = &state, nil, nil
 	c.complete = true
 	c.log.ALPN(now, state.NegotiatedProtocol)
 	c.events.push(Event{Kind: EventEstablished})

@@ -1,6 +1,7 @@
 package quictest
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/seed51309289/quiver/internal/core"
 	"github.com/seed51309289/quiver/internal/wire"
+	"github.com/seed51309289/quiver/netsim"
 )
 
 // resumingServer returns two RawPeers that play one server; the second one's
@@ -190,5 +192,41 @@ func TestSessionsOfOtherProgramsAreNotOffered(t *testing.T) {
 		}
 		cs, _ = tls.NewResumptionState(ticket, state)
 		cache.Put(Name, cs)
+	}
+}
+
+func TestVersionNegotiationRejectsEarlyData(t *testing.T) {
+	p := earlyPair(t, 1, Options{Config: func(side netsim.Side, cfg *core.Config) {
+		cfg.Versions, cfg.FirstVersion = []wire.Version{wire.Version2, wire.Version1}, wire.Version2
+	}})
+	p.Server.router.Accept([]wire.Version{wire.Version1})
+	p.Server.Config.Versions = []wire.Version{wire.Version1}
+	c, f := p.dialEarly("100")
+	if c.Early() != core.EarlyOffered {
+		t.Fatalf("0-RTT is %v, want offered in version 2", c.Early())
+	}
+	get(t, p, c)
+	if !errors.Is(f[0].Err, core.ErrEarlyRejected) || c.Version() != wire.Version1 || c.TLSState().DidResume {
+		t.Errorf("RFC 9369 §5: early stream's error %v, version %v, resumed %v, want a full handshake in version 1", f[0].Err, c.Version(), c.TLSState().DidResume)
+	}
+}
+
+func TestCallbacksSeeTheirContextAfterVersionNegotiation(t *testing.T) {
+	type key struct{}
+	seen := any(nil)
+	r := NewRawServer(t, RawOptions{
+		TLS: func(cfg *tls.Config) { cfg.ClientAuth = tls.RequestClientCert },
+		Config: func(cfg *core.Config) {
+			cfg.FirstVersion, cfg.Context = wire.Version2, context.WithValue(context.Background(), key{}, "value")
+			cfg.TLS.GetClientCertificate = func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				seen = info.Context().Value(key{})
+				return &tls.Certificate{}, nil
+			}
+		},
+	})
+	r.SendDatagram(r.negotiation(0x1a2a3a4a, wire.Version1))
+	r.Connect()
+	if seen != "value" {
+		t.Errorf("callback of TLS found %v in its context, want the value", seen)
 	}
 }
