@@ -1,13 +1,13 @@
 // Cells counts the verdicts of interop runs in which one implementation takes
 // part, as client or as server:
 //
-//	go run ./tool/cells [-of quiver] RESULT.json...
+//	go run ./tool/cells [-of quiver] [-known FILE] RESULT.json...
 //
 // It names every cell that failed or was not run, and ends with a line such as
-// "30 passed, 0 failed, 5 unsupported". A failure is its peer's when the peer
-// fails the same test with itself and the implementation does not; it is named
-// and not counted. The exit status is 0 when none failed and some passed, 1
-// otherwise, 2 for a command line or a file that cannot be understood.
+// "30 passed, 0 failed, 5 unsupported". FILE lists failures that are the peer's,
+// a line each: test, client, server, and why. They are named and not counted,
+// and may pass all the same. The exit status is 0 when none failed and some
+// passed, 1 otherwise, 2 for a command line or a file that cannot be understood.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
+	"strings"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -25,11 +25,17 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("cells", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	of := flags.String("of", "quiver", "the implementation")
+	knownFile := flags.String("known", "", "the file of failures that are the peer's")
 	if flags.Parse(args) != nil {
 		return 2
 	}
 	if flags.NArg() == 0 {
 		fmt.Fprintln(stderr, "cells: error: no file, want result.json of one or more runs")
+		return 2
+	}
+	known, err := readKnown(*knownFile)
+	if err != nil {
+		fmt.Fprintf(stderr, "cells: error: %v\n", err)
 		return 2
 	}
 	var sum tally
@@ -39,7 +45,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 			fmt.Fprintf(stderr, "cells: error: %v\n", err)
 			return 2
 		}
-		r.count(*of, path, &sum, stdout)
+		r.count(*of, path, known, &sum, stdout)
 	}
 	fmt.Fprintf(stdout, "%d passed, %d failed, %d unsupported\n", sum.passed, sum.failed, sum.unsupported)
 	if sum.failed > 0 || sum.passed == 0 {
@@ -81,7 +87,7 @@ func read(path string) (*result, error) {
 }
 
 // count adds the cells of one run to sum and names those that did not pass.
-func (r *result) count(of, path string, sum *tally, out io.Writer) {
+func (r *result) count(of, path string, known map[place]string, sum *tally, out io.Writer) {
 	for i, pair := range r.Results {
 		client, server := r.Clients[i/len(r.Servers)], r.Servers[i%len(r.Servers)]
 		if client != of && server != of {
@@ -90,18 +96,15 @@ func (r *result) count(of, path string, sum *tally, out io.Writer) {
 		if i < len(r.Measurements) {
 			pair = append(pair[:len(pair):len(pair)], r.Measurements[i]...)
 		}
-		peer := client
-		if client == of {
-			peer = server
-		}
 		for _, c := range pair {
+			why, isKnown := known[place{c.Name, client, server}]
 			switch {
 			case c.Result != nil && *c.Result == "succeeded":
 				sum.passed++
 			case c.Result != nil && *c.Result == "unsupported":
 				sum.unsupported++
-			case peer != of && r.alone(peer, c.Name) == "failed" && r.alone(of, c.Name) == "succeeded":
-				fmt.Fprintf(out, "%s: %s, client %s, server %s: %s fails this test with itself too\n", path, c.Name, client, server, peer)
+			case c.Result != nil && isKnown:
+				fmt.Fprintf(out, "%s: %s, client %s, server %s: known: %s\n", path, c.Name, client, server, why)
 			default:
 				sum.failed++
 				fmt.Fprintf(out, "%s: %s, client %s, server %s: %s\n", path, c.Name, client, server, c.why())
@@ -110,23 +113,30 @@ func (r *result) count(of, path string, sum *tally, out io.Writer) {
 	}
 }
 
-// alone returns the verdict on an implementation with itself, "" if there is none.
-func (r *result) alone(name, test string) string {
-	c, s := slices.Index(r.Clients, name), slices.Index(r.Servers, name)
-	if c < 0 || s < 0 {
-		return ""
+// A place is a cell of the matrix.
+type place struct{ test, client, server string }
+
+// readKnown reads the file of known failures; "" is none.
+func readKnown(path string) (map[place]string, error) {
+	if path == "" {
+		return nil, nil
 	}
-	i := c*len(r.Servers) + s
-	pair := r.Results[i]
-	if i < len(r.Measurements) {
-		pair = append(pair[:len(pair):len(pair)], r.Measurements[i]...)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
 	}
-	for _, one := range pair {
-		if one.Name == test && one.Result != nil {
-			return *one.Result
+	known := map[place]string{}
+	for line := range strings.Lines(string(data)) {
+		words := strings.Fields(line)
+		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+			continue
 		}
+		if len(words) < 4 {
+			return nil, fmt.Errorf("%s: %q, want test, client, server and why", path, strings.TrimSpace(line))
+		}
+		known[place{words[0], words[1], words[2]}] = strings.Join(words[3:], " ")
 	}
-	return ""
+	return known, nil
 }
 
 func (c *cell) why() string {
