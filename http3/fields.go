@@ -136,7 +136,7 @@ func parseTrailers(fields []field) (http.Header, error) {
 // pseudo collects pseudo-headers: each once, before all others, and none but
 // those named (RFC 9114 §4.3).
 type pseudo struct {
-	values map[string]string
+	values map[string]string // bounded by the names that are allowed
 	late   bool
 }
 

@@ -30,9 +30,9 @@ type responseWriter struct {
 	sent     bool     // the fields went out
 	length   int64    // content-length that the handler declared; -1 = none
 	written  int64    // bytes of body that the handler wrote
-	trailers []string // names that it announced
+	trailers []string // names that it announced; bounded by what the handler announces
 	memory   *[responseBuffer]byte
-	buf      []byte // of memory: body that waits
+	buf      []byte // of memory: body that waits; bounded by memory
 	err      error  // of the stream
 }
 

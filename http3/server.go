@@ -43,9 +43,9 @@ type Server struct {
 	// Logger is told of handlers that panic. nil = nobody is.
 	Logger *slog.Logger
 
-	mu        sync.Mutex // guards all below
-	listeners map[*quic.Listener]*quic.Transport
-	conns     map[*serverConn]struct{}
+	mu        sync.Mutex                         // guards all below
+	listeners map[*quic.Listener]*quic.Transport // bounded by the calls of Serve
+	conns     map[*serverConn]struct{}           // bounded by the connections of the listeners
 	closing   bool
 	idle      chan struct{} // closed when closing and the last connection is gone; nil = nobody waits
 }

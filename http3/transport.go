@@ -33,9 +33,9 @@ type Transport struct {
 	// §4.2.2 counts them. 0 = 10 MiB.
 	MaxResponseHeaderBytes int64
 
-	mu     sync.Mutex // guards all below
-	hosts  map[string]*host
-	shared *quic.Transport // nil before the first connection without Dial
+	mu     sync.Mutex       // guards all below
+	hosts  map[string]*host // bounded by the hosts that the application asks
+	shared *quic.Transport  // nil before the first connection without Dial
 	closed bool
 }
 

@@ -137,7 +137,9 @@ func (*NoViablePathError) Unwrap() error { return net.ErrClosed }
 
 // VersionNegotiationError says that client and server have no version in
 // common. It is net.ErrClosed.
-type VersionNegotiationError struct{ Ours, Theirs []Version }
+type VersionNegotiationError struct {
+	Ours, Theirs []Version // bounded by one packet
+}
 
 func (e *VersionNegotiationError) Error() string {
 	return fmt.Sprintf("quic: no common version: server has %v, we have %v", e.Theirs, e.Ours)

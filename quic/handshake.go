@@ -11,6 +11,7 @@ import (
 )
 
 // maxInbox bounds the datagrams that wait while the handshake computes.
+// limit: what a client sends meanwhile.
 const maxInbox = 64
 
 // pool runs handshakes, whose arithmetic takes hundreds of microseconds, off
@@ -51,9 +52,9 @@ func (p *pool) work() {
 
 // inbox holds datagrams of a connection whose handshake is under way.
 type inbox struct {
-	mu     sync.Mutex // guards all below; a leaf
-	list   []core.Datagram
-	queued bool // the pool has the connection
+	mu     sync.Mutex      // guards all below; a leaf
+	list   []core.Datagram // limit: maxInbox
+	queued bool            // the pool has the connection
 }
 
 // postpone leaves a copy of d to the pool. It reports false when the handshake

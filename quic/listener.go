@@ -27,7 +27,7 @@ type Listener struct {
 
 	mu      sync.Mutex // guards all below; a leaf
 	backlog queue[*Conn]
-	ready   chan struct{} // has a token while backlog is not empty
+	ready   chan struct{} // has a token while backlog is not empty; bounded by its one token
 	err     error
 	failed  chan struct{}
 }

@@ -11,8 +11,8 @@ import (
 // notes are what a connection has to tell Config.Logger, which is not called
 // under the connection's lock: its handler may do anything.
 type notes struct {
-	log  *slog.Logger // nil = nobody listens
-	list []slog.Record
+	log  *slog.Logger  // nil = nobody listens
+	list []slog.Record // bounded by the events of one flush
 }
 
 // note keeps a record for tell. The caller holds c.mu, and has seen that

@@ -37,7 +37,7 @@ type place struct {
 // move is a migration under way.
 type move struct {
 	socket int
-	done   chan error // has room for the one result
+	done   chan error // has room for the one result; bounded by that
 }
 
 // Migrate moves a client's connection to another address of this host: to a new

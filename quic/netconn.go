@@ -20,7 +20,7 @@ func NetListener(l *Listener) net.Listener {
 
 type netListener struct {
 	l       *Listener
-	streams chan *Stream
+	streams chan *Stream // bounded by its lack of a buffer
 	ctx     context.Context
 	cancel  context.CancelFunc
 	once    sync.Once

@@ -34,9 +34,9 @@ type pathStore struct {
 	peers    int
 	lifetime time.Duration
 
-	mu     sync.Mutex // guards all below
-	byAddr map[netip.Addr]*list.Element
-	order  list.List // of pathEntry, oldest first
+	mu     sync.Mutex                   // guards all below
+	byAddr map[netip.Addr]*list.Element // bounded by peers
+	order  list.List                    // of pathEntry, oldest first
 }
 
 type pathEntry struct {

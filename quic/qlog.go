@@ -30,7 +30,7 @@ type qlogFile struct {
 	closed bool
 
 	t    *Transport    // waits for it
-	done chan struct{} // closed when everything is written
+	done chan struct{} // closed when everything is written; bounded by its lack of a buffer
 }
 
 // openQLog makes the log file of a connection, or returns nil. odcid is nil in

@@ -2,7 +2,7 @@ package quic
 
 // queue is first in, first out, and reuses its memory.
 type queue[T any] struct {
-	list []T
+	list []T // bounded by whoever pushes: the backlog, MaxHandshakes, the stream limits
 	head int
 }
 

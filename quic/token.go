@@ -36,9 +36,9 @@ func NewLRUTokenStore(servers, tokensEach int) TokenStore {
 type lruTokens struct {
 	servers, each int
 
-	mu    sync.Mutex // guards all below; a leaf
-	byKey map[string][]*ClientToken
-	order []string // the least recently used first
+	mu    sync.Mutex                // guards all below; a leaf
+	byKey map[string][]*ClientToken // bounded by servers, each of them by each
+	order []string                  // the least recently used first; bounded by servers
 }
 
 func (s *lruTokens) Pop(key string) *ClientToken {
@@ -82,7 +82,7 @@ func (s *lruTokens) forget(key string) {
 type tokens struct {
 	store TokenStore
 	key   string
-	got   []*ClientToken // not yet in store, which is not called under c.mu
+	got   []*ClientToken // not yet in store, which is not called under c.mu; bounded by the frames of one read
 }
 
 // useTokens gives the core a token of an earlier connection to the server of

@@ -57,9 +57,9 @@ type Transport struct {
 
 	mu       sync.Mutex // guards all below; a leaf: nothing is locked under it
 	router   *core.Router[*Conn]
-	conns    map[*Conn]struct{}
+	conns    map[*Conn]struct{} // bounded by MaxHandshakes, the backlog and what the application accepts
 	listener *Listener
-	writing  map[*qlogFile]struct{} // logs that are not whole on disk
+	writing  map[*qlogFile]struct{} // logs that are not whole on disk; bounded by the connections
 	closed   bool
 	refuses  error // why no connection is added; nil = they are
 	single   bool  // closes itself with its only connection

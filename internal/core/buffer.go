@@ -5,13 +5,16 @@ package core
 const chunkSize = 16 << 10
 
 // maxFreeChunks bounds the chunks that a busy connection keeps for reuse (16 MiB).
+// limit: streams that were full and are not any more.
 const maxFreeChunks = 1024
 
 type chunk [chunkSize]byte
 
 // chunkPool keeps the chunks that the buffers of one connection gave back.
 // The newest is taken first, since it is still in the cache.
-type chunkPool struct{ free []*chunk }
+type chunkPool struct {
+	free []*chunk // limit: maxFreeChunks
+}
 
 func (p *chunkPool) get() *chunk {
 	if n := len(p.free); n > 0 {
@@ -36,10 +39,10 @@ func (p *chunkPool) trim() { p.free = nil }
 // offsets. It takes memory for what was written only. The zero value is an
 // empty window at offset 0. A window must not be copied.
 type window struct {
-	base   uint64 // first offset that is still held
-	end    uint64 // end of the highest byte that was written
-	first  uint64 // chunk number of chunks[0]: offset / chunkSize
-	chunks []*chunk
+	base   uint64    // first offset that is still held
+	end    uint64    // end of the highest byte that was written
+	first  uint64    // chunk number of chunks[0]: offset / chunkSize
+	chunks []*chunk  // bounded by the flow control window
 	few    [1]*chunk // where chunks begins: a short stream needs no more
 }
 

@@ -11,8 +11,10 @@ const (
 	// LocalIDLen is the length of the connection IDs that Quiver chooses, in bytes.
 	LocalIDLen = 8
 	// maxLocalIDs bounds the IDs that we give the peer, whatever it would take.
+	// limit: RFC 9000 §5.1.1.
 	maxLocalIDs = 4
 	// maxRemoteIDs is the active_connection_id_limit that we announce.
+	// limit: RFC 9000 §5.1.1.
 	maxRemoteIDs = 4
 	// maxRetiring bounds the RETIRE_CONNECTION_ID frames that wait for their
 	// acknowledgment. limit: RFC 9000 §5.1.2.
@@ -40,12 +42,12 @@ type remoteID struct {
 // connIDs are both sides' connection IDs (RFC 9000 §5.1). remote[0] is that of
 // the path in use.
 type connIDs struct {
-	local         []localID
+	local         []localID // limit: maxLocalIDs, twice that while they rotate
 	nextLocal     uint64
-	localPrior    uint64 // the retire_prior_to that we ask for
-	remote        []remoteID
+	localPrior    uint64     // the retire_prior_to that we ask for
+	remote        []remoteID // limit: maxRemoteIDs
 	retirePriorTo uint64
-	retiring      []retiring
+	retiring      []retiring   // limit: maxRetiring
 	peerLimit     uint64       // how many the peer keeps
 	initialUntil  hook.Instant // when the client's first destination ID goes; 0 = no such plan
 }

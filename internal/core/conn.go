@@ -26,7 +26,7 @@ type Conn struct {
 	keys   appKeys
 	det    *recovery.Detector
 	path   *path   // the one in use
-	paths  []*path // all of them, path included
+	paths  []*path // all of them, path included; limit: maxPaths
 
 	arrival *arrival // the datagram that is being received
 	begun   newPaths
@@ -59,7 +59,7 @@ type Conn struct {
 
 	idle    idleState
 	closing closeState
-	held    []heldPacket
+	held    []heldPacket // limit: maxHeldPackets
 
 	events eventQueue
 	paced  hook.Instant // when the pacer lets more bytes go; 0 = not held back
@@ -68,7 +68,7 @@ type Conn struct {
 	skipIn int          // packets until a number is skipped
 	ackRun int          // packets in a row that carried nothing but an ACK
 	fixed  fixedBits
-	ranges []wire.AckRange // of the ACK frame being read or written
+	ranges []wire.AckRange // of the ACK frame being read or written; bounded by the size of one packet
 }
 
 // control is the set of control frames of the connection that wait to be sent.

@@ -47,7 +47,7 @@ type datagrams struct {
 
 // datagramRing is first in, first out, and keeps the memory of its slots.
 type datagramRing struct {
-	slots [][]byte // nil, or maxSendDatagrams
+	slots [][]byte // nil, or all of them; limit: maxSendDatagrams
 	head  int
 	n     int
 }
@@ -143,7 +143,7 @@ func (c *Conn) ReadDatagram() ([]byte, bool) {
 
 // datagramQueue is first in, first out; what leaves it is the application's.
 type datagramQueue struct {
-	list  [][]byte
+	list  [][]byte // limit: maxRecvDatagrams
 	head  int
 	bytes int
 }

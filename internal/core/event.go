@@ -42,7 +42,7 @@ type Event struct {
 
 // eventQueue is first in, first out, and reuses its memory.
 type eventQueue struct {
-	list []Event
+	list []Event // bounded by what the datagrams of one read hold: the driver drains it after each
 	head int
 }
 

@@ -39,7 +39,7 @@ type sentFrame struct {
 // frameSlab holds the sentFrames of all packets in flight without an
 // allocation for each: entries are linked by index, 0 being none.
 type frameSlab struct {
-	list []sentFrame
+	list []sentFrame // bounded by recovery.MaxTracked packets and their size
 	free uint32
 	used int
 }

@@ -30,7 +30,7 @@ type path struct {
 	limited    bool           // at most three times what came may be sent until then
 	received   uint64         // bytes of UDP payload until validation
 	sent       uint64
-	responses  [][8]byte
+	responses  [][8]byte // limit: maxPathResponses
 	validation validation
 	spin       spin
 	wanted     bool         // by us: the connection moves here when it is validated

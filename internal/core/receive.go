@@ -15,8 +15,8 @@ import (
 const (
 	// maxHeldPackets and maxHeldBytes bound the packets that wait for keys
 	// (RFC 9001 §5.7).
-	maxHeldPackets = 32
-	maxHeldBytes   = 64 << 10
+	maxHeldPackets = 32       // limit: packets of one connection
+	maxHeldBytes   = 64 << 10 // limit: their bytes
 )
 
 // Reasons to drop a packet; they are never errors of the connection.
@@ -27,7 +27,7 @@ var (
 
 // heldPacket is a datagram's rest that came before its keys.
 type heldPacket struct {
-	data []byte
+	data []byte // bounded by maxHeldBytes for all
 	ecn  uint8
 	kind wire.PacketType
 }

@@ -8,7 +8,7 @@ const maxGaps = 4096
 // data alike.
 type recvBuffer struct {
 	data window
-	got  spans   // received bytes above data.base
+	got  spans   // received bytes above data.base; limit: maxGaps
 	few  [1]span // where got begins: bytes mostly come in order
 }
 

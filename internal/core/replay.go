@@ -18,8 +18,8 @@ const (
 // the older one goes as a whole.
 type replays struct {
 	window   time.Duration
-	since    time.Time // when the present generation began
-	now, old map[uint64]struct{}
+	since    time.Time           // when the present generation began
+	now, old map[uint64]struct{} // limit: maxReplayRecords
 }
 
 // has reports whether id was added within the window, or no more can be.

@@ -65,9 +65,9 @@ type Route[C any] struct {
 // how the driver names a connection. Not safe for concurrent use.
 type Router[C any] struct {
 	cfg      RouterConfig
-	own      map[uint64]C   // IDs that we chose, all of LocalIDLen bytes
-	foreign  map[ConnID]C   // first destination IDs of clients
-	resets   map[[16]byte]C // stateless reset tokens of peers
+	own      map[uint64]C   // IDs that we chose, all of LocalIDLen bytes; bounded by maxLocalIDs for each connection
+	foreign  map[ConnID]C   // first destination IDs of clients; bounded by one for each connection
+	resets   map[[16]byte]C // stateless reset tokens of peers; bounded by maxRemoteIDs for each connection
 	halfOpen int
 	tokens   replays // of NEW_TOKEN frames that were used
 	replies  int

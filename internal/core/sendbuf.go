@@ -6,8 +6,8 @@ package core
 type sendBuffer struct {
 	data  window
 	next  uint64 // first byte that was never sent
-	acked spans  // acknowledged bytes above data.base
-	lost  spans  // bytes to send again
+	acked spans  // acknowledged bytes above data.base; bounded by the packets in flight
+	lost  spans  // bytes to send again; bounded by the packets in flight
 }
 
 // write appends p.

@@ -17,8 +17,8 @@ const (
 // streamTable holds the streams of a connection and the limits on their number
 // (RFC 9000 §4.6). Index 0 is bidirectional, 1 unidirectional.
 type streamTable struct {
-	byID map[uint64]*Stream
-	last *Stream // the stream that was looked up last
+	byID map[uint64]*Stream // bounded by the MaxStreams of both sides
+	last *Stream            // the stream that was looked up last
 
 	opened      [2]uint64 // by us
 	peerMax     [2]uint64 // how many the peer lets us open
@@ -267,7 +267,7 @@ func (c *Conn) queueControl(s *Stream) { c.streams.control.push(s, &s.queuedCtl)
 
 // streamQueue is a first-in-first-out of streams, each at most once.
 type streamQueue struct {
-	list []*Stream
+	list []*Stream // bounded by the streams of byID
 	head int
 }
 

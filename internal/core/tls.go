@@ -24,7 +24,7 @@ type tlsState struct {
 	ctx   context.Context      // for callbacks, until completion
 	level recovery.SpaceID     // at which the peer's next bytes belong
 	state *tls.ConnectionState // after completion; with 0-RTT what is known before
-	hello []byte               // how the ClientHello begins, until completion
+	hello []byte               // how the ClientHello begins, until completion; bounded by the 32 bytes that it wants
 
 	hurries int          // times that what is in flight was sent again because the peer repeated itself
 	hurried hook.Instant // when it was

@@ -44,22 +44,22 @@ type Conn struct {
 	Client       netip.AddrPort // where the first Initial came from
 	Server       netip.AddrPort // and where it went
 	OriginalDCID []byte         // destination of the client's first Initial
-	RetrySCIDs   [][]byte       // source IDs of valid Retry packets
+	RetrySCIDs   [][]byte       // source IDs of valid Retry packets; limit: maxInitialIDs
 
 	// What TLS said; nil while not seen. The first hello is kept after a HelloRetryRequest.
 	ClientHello         *ClientHello
 	ServerHello         *ServerHello
 	EncryptedExtensions *EncryptedExtensions
-	Messages            []Message
-	HasSecrets          bool // the key log knows this connection
+	Messages            []Message // limit: maxMessages
+	HasSecrets          bool      // the key log knows this connection
 
 	original   wire.Version // of the client's first packet
 	secrets    *secrets
 	idCount    int
-	initialIDs [][]byte // connection IDs of which Initial keys are derived, oldest first
-	initial    []initialKeys
+	initialIDs [][]byte      // connection IDs of which Initial keys are derived, oldest first; limit: maxInitialIDs
+	initial    []initialKeys // limit: maxInitialIDs, in two versions
 	ends       [2]end
-	waiting    []waiting
+	waiting    []waiting // limit: maxWaitingPackets, of all connections
 }
 
 // end is what is known about one role of a connection.
@@ -70,7 +70,7 @@ type end struct {
 	crypto    [levels]cryptoStream
 	handshake *crypt.Keys
 	early     *crypt.Keys
-	traffic   []*crypt.Keys // by key generation
+	traffic   []*crypt.Keys // by key generation; limit: maxGenerations
 	current   int           // index in traffic
 }
 

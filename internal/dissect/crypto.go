@@ -7,8 +7,8 @@ type span struct{ start, end uint64 }
 
 // cryptoStream puts the CRYPTO data of one direction and level together.
 type cryptoStream struct {
-	data   []byte
-	have   []span // sorted, disjoint, not adjacent
+	data   []byte // limit: maxCryptoBytes
+	have   []span // sorted, disjoint, not adjacent; limit: maxCryptoGaps
 	parsed int    // bytes of whole messages already taken
 	full   bool   // a limit was reached
 }

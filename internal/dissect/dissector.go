@@ -16,27 +16,27 @@ type dissector struct {
 	keys    keyLog
 	trace   *Trace
 
-	ids     map[string]ref // a connection ID leads to the end that chose it
-	pairs   map[addrPair][]ref
+	ids     map[string]ref              // a connection ID leads to the end that chose it; limit: maxConnIDs, of each connection
+	pairs   map[addrPair][]ref          // limit: maxConns, and maxPairConns of each
 	idLens  [wire.MaxConnIDLen + 1]bool // lengths that occur in ids
-	tokens  map[[16]byte]bool           // stateless reset tokens
-	strays  []waiting                   // packets of no known connection
+	tokens  map[[16]byte]bool           // stateless reset tokens; limit: maxResetTokens
+	strays  []waiting                   // packets of no known connection; limit: maxWaitingPackets
 	waits   int                         // packets kept in all waiting lists
 	waitLen int                         // and their bytes
 
-	candidates []candidate    // of the packet at hand
+	candidates []candidate    // of the packet at hand; bounded by the connections of one pair and the lengths of IDs
 	scratch    []byte         // the packet being opened
-	frames     []Frame        // of the packet at hand
-	arena      []Frame        // where frames are kept
-	interned   map[string]int // connection IDs already copied, as index into names
-	names      [][]byte
+	frames     []Frame        // of the packet at hand; limit: maxFramesPerPacket
+	arena      []Frame        // where frames are kept; bounded by the file
+	interned   map[string]int // connection IDs already copied, as index into names; bounded by the datagrams
+	names      [][]byte       // bounded by the datagrams
 }
 
 // waiting is a packet whose keys are not known yet.
 type waiting struct {
 	datagram, packet int // indexes in the trace
 	header           wire.Header
-	data             []byte
+	data             []byte // bounded by maxWaitingBytes for all
 }
 
 func newDissector(o Options) *dissector {

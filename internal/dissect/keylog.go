@@ -14,7 +14,7 @@ type secrets struct {
 
 // keyLog holds the secrets of sessions by their client random.
 type keyLog struct {
-	sessions map[[32]byte]*secrets
+	sessions map[[32]byte]*secrets // limit: maxKeyLogLines
 	lines    int
 }
 

@@ -203,6 +203,15 @@ func TestResetTokensAndWarningsAreBounded(t *testing.T) {
 	}
 }
 
+func TestDatagramsAreBounded(t *testing.T) {
+	d := newDissector(Options{})
+	d.trace.Datagrams = make([]Datagram, maxDatagrams)
+	(&source{}).each(d) // which does not look for another one
+	if len(d.trace.Datagrams) != maxDatagrams || len(d.trace.Warnings) != 1 {
+		t.Errorf("%d datagrams, warnings %v, want %d and a warning", len(d.trace.Datagrams), d.trace.Warnings, maxDatagrams)
+	}
+}
+
 func TestConnectionsAreBounded(t *testing.T) {
 	h, err := kit.NewHandshake(kit.DefaultConfig())
 	if err != nil {

@@ -44,7 +44,7 @@ type Message struct {
 // ClientHello is what a client offered.
 type ClientHello struct {
 	Random    [32]byte
-	Suites    []uint16
+	Suites    []uint16 // bounded by one message
 	SNI       string
 	ALPN      []string
 	Resumes   bool // offers a pre-shared key
@@ -71,7 +71,7 @@ type EncryptedExtensions struct {
 
 // Params are transport parameters as they were sent.
 type Params struct {
-	List   []Param
+	List   []Param      // bounded by one message
 	Parsed *wire.Params // nil if Err is not nil
 	Err    error        // why they are not valid
 }

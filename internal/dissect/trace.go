@@ -9,33 +9,33 @@ import (
 
 // Limits of what one trace may make us keep.
 const (
-	maxDatagrams       = 1 << 21 // QUIC datagrams in one trace
-	maxConns           = 1 << 14 // connections in one trace
-	maxConnIDs         = 1 << 10 // connection IDs of one connection
-	maxPairConns       = 16      // connections remembered for one pair of addresses
-	maxInitialIDs      = 8       // connection IDs that Initial keys may come from, for one connection
-	maxFramesPerPacket = 2048    // frames kept of one packet
-	maxAckRanges       = 256     // ranges kept of one ACK frame
-	maxWaitingPackets  = 1 << 13 // packets that wait for their keys
-	maxWaitingBytes    = 1 << 24 // bytes of packets that wait for their keys
-	maxCryptoBytes     = 1 << 17 // CRYPTO bytes reassembled for one direction and level
-	maxCryptoGaps      = 256     // disjoint pieces of CRYPTO data, for one direction and level
-	maxMessages        = 256     // TLS messages kept of one connection
-	maxKeyLogLines     = 1 << 17 // secrets read from key logs
-	maxGenerations     = 1 << 12 // key updates followed, for one direction
-	maxResetTokens     = 1 << 14 // stateless reset tokens in one trace
-	maxWarnings        = 64
+	maxDatagrams       = 1 << 21 // limit: QUIC datagrams in one trace
+	maxConns           = 1 << 14 // limit: connections in one trace
+	maxConnIDs         = 1 << 10 // limit: connection IDs of one connection
+	maxPairConns       = 16      // limit: connections remembered for one pair of addresses
+	maxInitialIDs      = 8       // limit: connection IDs that Initial keys may come from, for one connection
+	maxFramesPerPacket = 2048    // limit: frames kept of one packet
+	maxAckRanges       = 256     // limit: ranges kept of one ACK frame
+	maxWaitingPackets  = 1 << 13 // limit: packets that wait for their keys
+	maxWaitingBytes    = 1 << 24 // limit: bytes of packets that wait for their keys
+	maxCryptoBytes     = 1 << 17 // limit: CRYPTO bytes reassembled for one direction and level
+	maxCryptoGaps      = 256     // limit: disjoint pieces of CRYPTO data, for one direction and level
+	maxMessages        = 256     // limit: TLS messages kept of one connection
+	maxKeyLogLines     = 1 << 17 // limit: secrets read from key logs
+	maxGenerations     = 1 << 12 // limit: key updates followed, for one direction
+	maxResetTokens     = 1 << 14 // limit: stateless reset tokens in one trace
+	maxWarnings        = 64      // limit: warnings kept
 )
 
 // Trace is the index of one capture file. It is not changed once returned, so
 // that many goroutines may read it.
 type Trace struct {
-	Start     time.Time // when the first frame of the file was captured
-	Frames    int       // frames in the file, of any protocol
-	Datagrams []Datagram
-	Conns     []*Conn
-	Truncated bool     // the file ends within a frame
-	Warnings  []string // what could not be read, for people
+	Start     time.Time  // when the first frame of the file was captured
+	Frames    int        // frames in the file, of any protocol
+	Datagrams []Datagram // limit: maxDatagrams
+	Conns     []*Conn    // limit: maxConns
+	Truncated bool       // the file ends within a frame
+	Warnings  []string   // what could not be read, for people; limit: maxWarnings
 }
 
 // Datagram is one UDP datagram from or to a QUIC port.
@@ -43,10 +43,10 @@ type Datagram struct {
 	Frame    int           // number of its frame in the file, 1-based
 	Time     time.Duration // since Trace.Start
 	Src, Dst netip.AddrPort
-	ECN      uint8  // the two ECN bits: 0 Not-ECT, 1 ECT(1), 2 ECT(0), 3 CE
-	Size     int    // UDP payload, bytes
-	Comment  string // the frame's comment in a pcapng file
-	Packets  []Packet
+	ECN      uint8    // the two ECN bits: 0 Not-ECT, 1 ECT(1), 2 ECT(0), 3 CE
+	Size     int      // UDP payload, bytes
+	Comment  string   // the frame's comment in a pcapng file
+	Packets  []Packet // bounded by the datagram
 	// Trailing is how many bytes at the end belong to no packet, and Note says
 	// what they are.
 	Trailing int
@@ -70,8 +70,8 @@ type Packet struct {
 	Type       wire.PacketType
 	Version    wire.Version // of a long header; of its connection for a short one
 	DCID, SCID []byte
-	Token      []byte // of Initial and Retry packets
-	Versions   []wire.Version
+	Token      []byte         // of Initial and Retry packets
+	Versions   []wire.Version // bounded by the packet
 	// Number is the packet number, -1 while it is unknown.
 	Number   int64
 	KeyPhase bool // of a decrypted 1-RTT packet

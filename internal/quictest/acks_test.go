@@ -143,6 +143,33 @@ func TestUnackedPeerIsProbedEverMoreRarely(t *testing.T) {
 	})
 }
 
+// TestPeerThatAcknowledgesNothingStopsUs fills recovery's MaxTracked: without an
+// acknowledgment nothing that was sent can be forgotten. There it ends: neither
+// the records grow nor does a timer fire again and again for an ACK that cannot
+// leave.
+func TestPeerThatAcknowledgesNothingStopsUs(t *testing.T) {
+	r := NewRawClient(t, RawOptions{}).Connect()
+	r.AutoAck = false
+	s, _ := r.Conn.Open(true)
+	r.Conn.Write(s, padding(1000))
+	r.Flush()
+	wantBounded(t, r, recovery.MaxTracked*64, func() {
+		for n := range 2*recovery.MaxTracked + 5000 {
+			r.Send(App, frame(wire.FramePing))
+			if n%100 == 0 {
+				r.forget()
+				r.Advance(100 * time.Microsecond)
+			}
+		}
+		r.Advance(time.Second)
+	})
+	r.WantOpen("nobody is hurt")
+	r.Advance(3 * time.Minute)
+	if !r.has(core.EventDrained) {
+		t.Errorf("silence did not end the connection: %v", r.Conn.Err())
+	}
+}
+
 // TestFloodIsAnsweredWithLessThanItCosts holds what the core does about junk
 // (RFC 9000 §21.9): it bears it, since nothing grows and no answer is larger.
 func TestFloodIsAnsweredWithLessThanItCosts(t *testing.T) {

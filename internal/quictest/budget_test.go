@@ -41,6 +41,8 @@ func (r *RawPeer) forget() {
 	}
 }
 
+// TestPacketsAwaitingKeysAreBounded fills the core's maxHeldPackets and
+// maxHeldBytes.
 func TestPacketsAwaitingKeysAreBounded(t *testing.T) {
 	r := reach(t, false, Initial)
 	// Nothing of this can be opened: the keys are not there yet, or never.

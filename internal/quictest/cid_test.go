@@ -17,6 +17,7 @@ func newID(seq, retirePriorTo uint64) []byte {
 	return encode(f)
 }
 
+// TestConnectionIDsAreIssuedUpToThePeersLimit fills the core's maxLocalIDs.
 func TestConnectionIDsAreIssuedUpToThePeersLimit(t *testing.T) {
 	for _, limit := range []uint64{2, 3, 100} {
 		opts := RawOptions{Params: func(p *wire.Params) { p.ActiveConnIDLimit = limit }}
@@ -65,6 +66,7 @@ func TestRetirePriorToIsObeyedAtOnce(t *testing.T) {
 	})
 }
 
+// TestTooManyConnectionIDsAreAnError fills the core's maxRemoteIDs.
 func TestTooManyConnectionIDsAreAnError(t *testing.T) {
 	testSides(t, RawOptions{}, func(t *testing.T, r *RawPeer) {
 		r.Send(App, newID(1, 0), newID(2, 0), newID(3, 0))

@@ -318,6 +318,7 @@ func FuzzPostHandshakeFrames(f *testing.F) {
 			r.Conn.Read(r.Clock.Now(), s, make([]byte, 100))
 		}
 		r.Flush()
+		r.AutoAck = false
 		r.Advance(2 * time.Minute)
 		if r.Conn.Err() == nil {
 			t.Fatal("a connection with a silent peer lives for ever")

@@ -10,7 +10,7 @@ import (
 
 // Limits of a Detector.
 const (
-	MaxTracked = 1 << 16 // packets between the oldest of unknown fate and the newest, per space
+	MaxTracked = 1 << 16 // limit: packets between the oldest of unknown fate and the newest, per space
 	MaxPaths   = 8       // paths a connection may have packets in flight on
 
 	maxSkips        = 8 // newest skipped numbers per space, which every acknowledgment is checked against

@@ -9,7 +9,7 @@ import (
 
 const (
 	// MaxAckRanges is how many ranges of received numbers are remembered and reported; the oldest are forgotten first
-	// (RFC 9000 §13.2.3).
+	// (RFC 9000 §13.2.3). limit: numbers with gaps between them.
 	MaxAckRanges = 32
 	// seenWindow is how many numbers, counted down from the largest, are told apart from duplicates; older ones all count as duplicates
 	// (RFC 9000 §12.3).
@@ -37,7 +37,7 @@ type Received struct {
 	largest  uint64 // valid if any
 	at       hook.Instant
 	seen     [seenWindow / 64]uint64 // bit pn%seenWindow, for numbers in (largest-seenWindow, largest]
-	ranges   []Range                 // ascending, disjoint, not adjacent
+	ranges   []Range                 // ascending, disjoint, not adjacent; limit: MaxAckRanges
 	counts   ECNCounts
 	policy   hook.AckPolicy
 	atOnce   bool // Initial and Handshake

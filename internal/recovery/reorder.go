@@ -84,7 +84,7 @@ type lostEntry struct {
 
 // lostLog holds the packets of a space that were declared lost lately, oldest first.
 type lostLog struct {
-	entries []lostEntry // nil until the first loss
+	entries []lostEntry // nil until the first loss; limit: maxLostLog
 }
 
 func (l *lostLog) add(e lostEntry) {

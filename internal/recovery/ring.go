@@ -8,7 +8,7 @@ const (
 
 // ring holds the sent packets numbered [base, next) of one space, entry pn at buf[pn mod len(buf)]. Below base every fate is known.
 type ring struct {
-	buf        []Sent // length is 0 or a power of two
+	buf        []Sent // length is 0 or a power of two; limit: MaxTracked
 	base, next uint64
 	peak       uint64 // largest next-base since the ring last ran empty
 	calm       uint8
