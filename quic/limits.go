@@ -26,7 +26,8 @@ type Limits struct {
 
 	// SendBuffer is how many bytes a stream takes from Write before the peer has
 	// acknowledged them. It grows with the congestion window, to twice that, up to
-	// MaxSendBuffer. 0 = 256 KiB and 8 MiB.
+	// MaxSendBuffer. While the streams of a connection hold 2 MiB more than two such
+	// buffers, each takes 32 KiB. 0 = 256 KiB and 8 MiB.
 	SendBuffer, MaxSendBuffer uint64
 
 	// Backlog is how many connections that are established wait for a Listener's

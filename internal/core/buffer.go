@@ -14,9 +14,11 @@ type chunk [chunkSize]byte
 // The newest is taken first, since it is still in the cache.
 type chunkPool struct {
 	free []*chunk // limit: maxFreeChunks
+	used int      // chunks that buffers have
 }
 
 func (p *chunkPool) get() *chunk {
+	p.used++
 	if n := len(p.free); n > 0 {
 		c := p.free[n-1]
 		p.free[n-1] = nil
@@ -27,7 +29,11 @@ func (p *chunkPool) get() *chunk {
 }
 
 func (p *chunkPool) put(c *chunk) {
-	if c != nil && len(p.free) < maxFreeChunks {
+	if c == nil {
+		return
+	}
+	p.used--
+	if len(p.free) < maxFreeChunks {
 		p.free = append(p.free, c)
 	}
 }

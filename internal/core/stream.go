@@ -197,12 +197,24 @@ func (c *Conn) ReadErr(s *Stream) error {
 var ErrFinished = errors.New("write after the end of the stream")
 
 func (c *Conn) sendRoom(s *Stream) uint64 {
-	used := s.send.buf.buffered()
-	if limit := c.sendBufferLimit(); used < limit {
+	used, limit := s.send.buf.buffered(), c.sendBufferLimit()
+	if uint64(c.pool.used)*chunkSize > 2*limit+crowded {
+		limit = min(limit, crowdedShare)
+	}
+	if used < limit {
 		return limit - used
 	}
 	return 0
 }
+
+// When the streams of a connection hold crowded bytes together, beyond what one
+// of them may, each of them takes no more than crowdedShare: together they fill
+// the congestion window all the same, and memory that is used again soon is
+// still in the cache.
+const (
+	crowded      = 2 << 20
+	crowdedShare = 32 << 10
+)
 
 // sendBufferLimit lets a stream hold two congestion windows: one in flight and
 // one ready to follow, so that the application never has to be faster than a
