@@ -161,14 +161,14 @@ func (c *Client) fetchAll(ctx context.Context, conn *quic.Conn, urls []*url.URL)
 	var fetching sync.WaitGroup
 	for i, u := range urls {
 		slots <- struct{}{}
-		ask, err := f.open(ctx)
+		asked, err := f.ask(ctx, u)
 		if err != nil {
 			errs[i] = fmt.Errorf("%v: %w", u, err)
 			break
 		}
 		fetching.Go(func() {
 			defer func() { <-slots }()
-			if err := late.again(ctx, c, u, c.fetchOne(ask, u)); err != nil {
+			if err := late.again(ctx, c, u, c.fetchOne(asked, u)); err != nil {
 				errs[i] = fmt.Errorf("%v: %w", u, err)
 			}
 		})
@@ -177,8 +177,8 @@ func (c *Client) fetchAll(ctx context.Context, conn *quic.Conn, urls []*url.URL)
 	return errors.Join(errs...)
 }
 
-func (c *Client) fetchOne(ask func(u *url.URL) (io.ReadCloser, int64, error), u *url.URL) (err error) {
-	body, size, err := ask(u)
+func (c *Client) fetchOne(asked answer, u *url.URL) (err error) {
+	body, size, err := asked()
 	if err != nil {
 		return err
 	}

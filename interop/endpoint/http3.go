@@ -57,10 +57,14 @@ func serveFile(w http.ResponseWriter, r *http.Request, root *os.Root) (int64, er
 
 // A fetcher asks for files over one connection.
 type fetcher interface {
-	// open waits until the server allows one more request. ask sends it and
-	// returns the body, which is the caller's to close, and its size; -1 = unknown.
-	open(ctx context.Context) (ask func(u *url.URL) (io.ReadCloser, int64, error), err error)
+	// ask waits until the server allows one more request, and sends it if that
+	// takes no waiting: many requests are to leave at once. answer returns the
+	// body, which is the caller's to close, and its size; -1 = unknown.
+	ask(ctx context.Context, u *url.URL) (answer answer, err error)
 }
+
+// An answer waits for what was asked for.
+type answer func() (body io.ReadCloser, size int64, err error)
 
 // newFetcher speaks the protocol that the handshake chose.
 func newFetcher(conn *quic.Conn) (fetcher, error) {
@@ -82,8 +86,8 @@ func doneCode(conn *quic.Conn) uint64 {
 // over3 is HTTP/3.
 type over3 struct{ conn *http3.ClientConn }
 
-func (f over3) open(ctx context.Context) (func(u *url.URL) (io.ReadCloser, int64, error), error) {
-	return func(u *url.URL) (io.ReadCloser, int64, error) {
+func (f over3) ask(ctx context.Context, u *url.URL) (answer, error) {
+	return func() (io.ReadCloser, int64, error) {
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 		if err != nil {
 			return nil, 0, err
@@ -108,13 +112,11 @@ func (f over3) open(ctx context.Context) (func(u *url.URL) (io.ReadCloser, int64
 // over09 is HTTP/0.9: a stream for each file, and its bytes for an answer.
 type over09 struct{ conn *quic.Conn }
 
-func (f over09) open(ctx context.Context) (func(u *url.URL) (io.ReadCloser, int64, error), error) {
+func (f over09) ask(ctx context.Context, u *url.URL) (answer, error) {
 	stream, err := f.conn.OpenStreamSync(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return func(u *url.URL) (io.ReadCloser, int64, error) {
-		_, err := stream.WriteFinal([]byte("GET " + u.Path + "\r\n"))
-		return stream, -1, err
-	}, nil
+	_, err = stream.WriteFinal([]byte("GET " + u.Path + "\r\n"))
+	return func() (io.ReadCloser, int64, error) { return stream, -1, err }, nil
 }

@@ -89,9 +89,9 @@ func (l *lateFetcher) again(ctx context.Context, c *Client, u *url.URL, err erro
 	if err != nil {
 		return err
 	}
-	ask, err := f.open(ctx)
+	asked, err := f.ask(ctx, u)
 	if err != nil {
 		return err
 	}
-	return c.fetchOne(ask, u)
+	return c.fetchOne(asked, u)
 }
