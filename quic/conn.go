@@ -27,29 +27,29 @@ import (
 type Conn struct {
 	t        *Transport
 	listener *Listener // of a server's connection
-	early    bool      // the listener has it before the handshake is complete
 	qlog     *qlogFile
 	place    atomic.Pointer[place]
+	paths    PathStore // nil = nothing is remembered
 
-	handshaking atomic.Bool // datagrams go to inbox
-	inbox       inbox
-
-	established     chan struct{}
-	paths           PathStore // nil = nothing is remembered
+	handshaking     atomic.Bool // datagrams go to inbox
 	ignorePreferred bool
+	inbox           inbox
 
-	mu        sync.Mutex // guards core and all below; no system call, wait or callback under it
-	core      *core.Conn
-	flushing  bool          // somebody is in flush
-	dirty     bool          // the one in flush must look again
-	quiet     chan struct{} // closed when nobody is in flush; nil = nobody waits for that
-	unread    int           // streams with something that nobody has looked at
-	later     bool          // somebody is about to flush
-	halfOpen  bool          // counted by the router
-	moving    *move         // by Migrate; nil = none
-	confirmed chan struct{} // closed when the handshake is; nil = nobody waits for that
-	timer     *time.Timer
-	armed     time.Time // when timer fires; zero = not armed
+	mu          sync.Mutex // guards core and all below; no system call, wait or callback under it
+	core        *core.Conn
+	early       bool          // the listener has it before the handshake is complete
+	flushing    bool          // somebody is in flush
+	dirty       bool          // the one in flush must look again
+	later       bool          // somebody is about to flush
+	halfOpen    bool          // counted by the router
+	handshaken  bool          // established is closed, or will be made so
+	unread      int           // streams with something that nobody has looked at
+	quiet       chan struct{} // closed when nobody is in flush; nil = nobody waits for that
+	moving      *move         // by Migrate; nil = none
+	established chan struct{} // closed when the handshake is complete; nil = nobody asked
+	confirmed   chan struct{} // closed when the handshake is confirmed; nil = nobody waits for that
+	timer       *time.Timer
+	armed       time.Time // when timer fires; zero = not armed
 
 	accepted                      [2]queue[*Stream] // streams of the peer; index 1 = unidirectional
 	change                        [2]cond           // accepted changed, or the peer allows more streams
@@ -59,14 +59,14 @@ type Conn struct {
 	flushLater func() // afterOthers; nil = never needed
 
 	tokens *tokens // of a client; nil = kept nowhere
-	notes  notes
+	notes  *notes  // nil = nobody listens
 
 	ctx    context.Context // nil = never asked for
 	cancel context.CancelCauseFunc
 }
 
 func newConn(t *Transport, l *Listener, remote netip.AddrPort) *Conn {
-	c := &Conn{t: t, listener: l, established: make(chan struct{})}
+	c := &Conn{t: t, listener: l}
 	c.place.Store(&place{remote: remote})
 	c.handshaking.Store(true)
 	return c
@@ -114,10 +114,8 @@ func newServerConn(t *Transport, l *Listener, now time.Time, in *core.Incoming) 
 // odcid is nil in a client, which has not chosen it yet.
 func (c *Conn) own(now time.Time, shared *core.Config, conf *Config, odcid []byte) *core.Config {
 	own := *shared
-	if conf != nil {
-		c.notes.log = conf.Logger
-	}
-	if c.notes.log != nil {
+	if conf != nil && conf.Logger != nil {
+		c.notes = &notes{log: conf.Logger}
 		c.note("connection started")
 	}
 	c.qlog = openQLog(c.t, conf, odcid, now)
@@ -344,8 +342,11 @@ func (t *Transport) routeEvent(c *Conn, e *core.Event) {
 }
 
 func (c *Conn) handleEstablished() {
-	close(c.established)
-	if c.notes.log != nil {
+	c.handshaken = true
+	if c.established != nil {
+		close(c.established)
+	}
+	if c.notes != nil {
 		c.noteEstablished()
 	}
 	c.noLongerHalfOpen()
@@ -356,7 +357,7 @@ func (c *Conn) handleEstablished() {
 
 func (c *Conn) handleClosed(err error) {
 	c.closeErr = publicError(err)
-	if c.notes.log != nil {
+	if c.notes != nil {
 		c.note("connection closed", slog.Any("error", c.closeErr))
 	}
 	c.moved(c.closeErr)

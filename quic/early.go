@@ -40,7 +40,17 @@ func DialAddrEarly(ctx context.Context, addr string, tlsConfig *tls.Config, conf
 // certificate says. If the connection ends before, it is never closed, but
 // Context is done. Connections of Dial, and of Accept without 0-RTT, have
 // completed it.
-func (c *Conn) HandshakeComplete() <-chan struct{} { return c.established }
+func (c *Conn) HandshakeComplete() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.established == nil {
+		c.established = make(chan struct{})
+		if c.handshaken {
+			close(c.established)
+		}
+	}
+	return c.established
+}
 
 // earlyGuard is the core's Guard for all connections of a Transport.
 type earlyGuard struct {

@@ -13,7 +13,7 @@ import (
 )
 
 // maxIdle is what an idle connection of a server may keep of the heap, in bytes.
-const maxIdle = 6<<10 + 512
+const maxIdle = 5<<10 + 768
 
 // TestIdleConnectionsAreSmall measures connections of a server that served a
 // request each and rest. $IDLE_CONNS asks for another number of them, and

@@ -11,7 +11,7 @@ import (
 // notes are what a connection has to tell Config.Logger, which is not called
 // under the connection's lock: its handler may do anything.
 type notes struct {
-	log  *slog.Logger  // nil = nobody listens
+	log  *slog.Logger
 	list []slog.Record // bounded by the events of one flush
 }
 
@@ -30,6 +30,9 @@ func (c *Conn) note(msg string, attrs ...slog.Attr) {
 
 // newNotes takes what is to be told. The caller holds c.mu.
 func (c *Conn) newNotes() []slog.Record {
+	if c.notes == nil {
+		return nil
+	}
 	list := c.notes.list
 	c.notes.list = nil
 	return list

@@ -174,7 +174,7 @@ func (c *Conn) handlePath(e *core.Event) {
 	case core.EventMoved:
 		socket, _, remote := c.core.Path()
 		c.place.Store(&place{socket, remote})
-		if c.notes.log != nil {
+		if c.notes != nil {
 			c.note("connection moved")
 		}
 		c.moved(nil)

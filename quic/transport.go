@@ -161,7 +161,7 @@ func (t *Transport) begin(ctx context.Context, addr net.Addr, tlsConfig *tls.Con
 // error says why.
 func (c *Conn) awaitHandshake(ctx context.Context, addr net.Addr) (*Conn, error) {
 	select {
-	case <-c.established:
+	case <-c.HandshakeComplete():
 		return c, nil
 	case <-c.Context().Done():
 		return nil, context.Cause(c.Context())

@@ -33,7 +33,7 @@ func (c *Conn) appendFrames(now hook.Instant, p *packet, buf []byte, free bool) 
 		}
 	}
 	// An ACK that is not due yet goes alone if it leaves a datagram no room.
-	displaced := p.end > p.payload && free && p.id == recovery.AppData && c.datagrams.out.n > 0
+	displaced := p.end > p.payload && free && p.id == recovery.AppData && c.datagramsWait()
 	if p.ackOnly && !due && !displaced {
 		return false
 	}

@@ -17,9 +17,9 @@ import (
 type Conn struct {
 	cfg     *Config
 	log     *qlog.Log
-	client  bool
 	epoch   time.Time
 	version wire.Version
+	client  bool
 	vers    versionState
 
 	spaces [recovery.NumSpaces]space
@@ -35,22 +35,22 @@ type Conn struct {
 	odcid      ConnID // the client's first destination ID
 	retrySCID  ConnID // the ID that a Retry gave, if retried
 	retried    bool
-	token      []byte // what a client's Initials carry: of a Retry, or from an earlier connection
-	newToken   []byte // what a server gives the client for its next connection; nil = nothing, or acknowledged
 	heard      bool   // a packet of the peer was authenticated
 	heardOther bool   // a Retry or a Version Negotiation was obeyed
+	token      []byte // what a client's Initials carry: of a Retry, or from an earlier connection
+	newToken   []byte // what a server gives the client for its next connection; nil = nothing, or acknowledged
 
 	tls        tlsState
 	early      early
-	peer       wire.Params
+	peer       peerParams
 	haveParams bool
 	complete   bool // the TLS handshake is complete
 	confirmed  bool // RFC 9001 §4.1.2
+	control    control
 
 	streams   streamTable
 	flow      connFlow
-	control   control
-	datagrams datagrams
+	datagrams *datagrams // nil = there never was one
 	ackFreq   ackFrequency
 	count     counters
 	observed  observed
@@ -127,7 +127,7 @@ func NewClient(now Time, cfg *Config, local netip.Addr, remote netip.AddrPort) (
 	c.installInitialKeys(c.odcid.Bytes())
 	c.path.validated = true // a client does not fear to amplify
 	c.log.ConnectionStarted(c.at(now), netip.AddrPortFrom(local, 0), remote, c.ids.firstLocal(), c.odcid.Bytes())
-	c.tls.ctx = cfg.Context
+	c.tls.start.ctx = cfg.Context
 	c.logStart(c.clock)
 	if err := c.startTLS(c.at(now)); err != nil {
 		return nil, err
@@ -148,7 +148,7 @@ func NewServer(now Time, cfg *Config, in *Incoming) (*Conn, error) {
 	}
 	c.version, c.vers.original = in.Version, in.Version
 	c.odcid, c.retried, c.retrySCID = in.OriginalDCID, in.Retried, in.RetrySCID
-	c.tls.ctx = in.Context
+	c.tls.start.ctx = in.Context
 	c.ids.remote = []remoteID{{id: in.SCID, used: true}}
 	c.ids.local = []localID{{id: in.DCID, initial: true}}
 	c.events.push(Event{Kind: EventIDIssued, ID: in.DCID})
@@ -167,7 +167,8 @@ func newConn(now Time, cfg *Config, client bool, local netip.Addr, remote netip.
 		return nil, fmt.Errorf("no QUIC version configured")
 	}
 	c := &Conn{cfg: cfg, log: cfg.Log, client: client, epoch: now.Add(-1)}
-	c.peer = wire.DefaultParams()
+	c.tls.start = new(tlsStart)
+	c.peer = absentParams()
 	c.path = &path{local: local, remote: remote}
 	c.path.rec = c.newRecovery(0)
 	c.path.rec.Resume(cfg.SavedPath)

@@ -45,6 +45,17 @@ type datagrams struct {
 	unread   uint64 // of those received: displaced by newer ones
 }
 
+// datagramState returns the state of datagrams, made when it is first needed.
+func (c *Conn) datagramState() *datagrams {
+	if c.datagrams == nil {
+		c.datagrams = new(datagrams)
+	}
+	return c.datagrams
+}
+
+// datagramsWait reports whether there are datagrams to send.
+func (c *Conn) datagramsWait() bool { return c.datagrams != nil && c.datagrams.out.n > 0 }
+
 // datagramRing is first in, first out, and keeps the memory of its slots.
 type datagramRing struct {
 	slots [][]byte // nil, or all of them; limit: maxSendDatagrams
@@ -116,26 +127,30 @@ func (c *Conn) SendDatagram(p []byte) error {
 	case len(p) > most:
 		return &DatagramTooLargeError{Size: len(p), Max: most}
 	}
-	if q := &c.datagrams; q.out.n == maxSendDatagrams {
+	q := c.datagramState()
+	if q.out.n == maxSendDatagrams {
 		q.out.pop()
 		q.dropped++
 	}
-	c.datagrams.out.push(p)
+	q.out.push(p)
 	return nil
 }
 
 // DatagramRoom reports whether SendDatagram would drop nothing. If not,
 // EventDatagramRoom will tell.
 func (c *Conn) DatagramRoom() bool {
-	full := c.datagrams.out.n == maxSendDatagrams
-	c.datagrams.wantRoom = c.datagrams.wantRoom || full
-	return !full
+	q := c.datagrams
+	if q == nil || q.out.n < maxSendDatagrams {
+		return true
+	}
+	q.wantRoom = true
+	return false
 }
 
 // ReadDatagram returns the oldest datagram received, which is the caller's from
 // now on, or false: then EventDatagram will tell.
 func (c *Conn) ReadDatagram() ([]byte, bool) {
-	if c.datagrams.in.len() == 0 {
+	if c.datagrams == nil || c.datagrams.in.len() == 0 {
 		return nil, false
 	}
 	return c.datagrams.in.pop(), true
@@ -173,15 +188,16 @@ func (q *datagramQueue) pop() []byte {
 
 // handleDatagram takes a DATAGRAM frame (RFC 9221 §4).
 func (c *Conn) handleDatagram(f *wire.Frame) {
-	q := &c.datagrams.in
-	c.datagrams.received++
+	d := c.datagramState()
+	q := &d.in
+	d.received++
 	if q.len() == 0 {
 		c.events.push(Event{Kind: EventDatagram})
 	}
 	// RFC 9221 §5: a receiver MAY drop what it has no room for.
 	for q.len() == maxRecvDatagrams || q.len() > 0 && q.bytes+len(f.Data) > maxRecvDatagramBytes {
 		q.pop()
-		c.datagrams.unread++
+		d.unread++
 	}
 	q.push(append([]byte{}, f.Data...))
 }
@@ -189,7 +205,7 @@ func (c *Conn) handleDatagram(f *wire.Frame) {
 // appendDatagrams appends the datagrams that fit. They are not recorded: RFC
 // 9221 §5: a lost DATAGRAM frame is not sent again.
 func (c *Conn) appendDatagrams(p *packet, buf []byte) {
-	q := &c.datagrams
+	q := c.datagrams
 	for q.out.n > 0 {
 		data := q.out.front()
 		if p.end+wire.SizeDatagramHeader(len(data))+len(data) > p.limit {
@@ -214,8 +230,8 @@ func (c *Conn) appendDatagrams(p *packet, buf []byte) {
 // appendData appends datagrams and stream data. While both wait they take
 // turns at being first, so that neither starves the other.
 func (c *Conn) appendData(p *packet, buf []byte) {
-	q := &c.datagrams
-	if q.out.n == 0 {
+	q := c.datagrams
+	if q == nil || q.out.n == 0 {
 		c.appendStreams(p, buf)
 		return
 	}

@@ -42,6 +42,7 @@ type early struct {
 	state  EarlyState
 	keys   *crypt.Keys  // a client seals with them, a server opens; nil = none
 	memory *memory      // client: what it remembers of the server
+	server *wire.Params // client: what the server announced, for a later connection
 	dropAt hook.Instant // server: when the keys go; 0 = no such plan
 }
 
@@ -65,7 +66,7 @@ func (c *Conn) mayResumeEarly(now hook.Instant, s *tls.SessionState) bool {
 	if _, smaller := reduced(&m.params, &own); smaller || c.cfg.Guard == nil {
 		return false
 	}
-	return c.cfg.Guard.Fresh(c.when(now), m.at, c.tls.random())
+	return c.cfg.Guard.Fresh(c.when(now), m.at, c.tls.start.random())
 }
 
 // installEarly takes the secret of early data from TLS.
@@ -84,7 +85,7 @@ func (c *Conn) installEarly(now hook.Instant, e tls.QUICEvent) error {
 	// Another connection may have recorded the same hello since TLS was told to
 	// go on. Then the packets stay unread, and a client, if it is one, sends
 	// their content again in 1-RTT packets.
-	if !c.cfg.Guard.Record(c.when(now), c.tls.random()) {
+	if !c.cfg.Guard.Record(c.when(now), c.tls.start.random()) {
 		return nil
 	}
 	c.early.state, c.early.keys = EarlyAccepted, keys
@@ -96,7 +97,7 @@ func (c *Conn) installEarly(now hook.Instant, e tls.QUICEvent) error {
 
 // remember applies what the server allowed last time to early data.
 func (c *Conn) remember(p *wire.Params) {
-	c.peer = *p
+	c.peer = peerOf(p)
 	c.applyLimits(p)
 	c.path.rec.MTU.SetLimit(int(min(p.MaxUDPPayload, maxDatagram)))
 }
@@ -104,7 +105,7 @@ func (c *Conn) remember(p *wire.Params) {
 // logEarlySecret writes what crypto/tls leaves out of a key log.
 func (c *Conn) logEarlySecret(secret []byte) {
 	if w := c.cfg.TLS.KeyLogWriter; w != nil {
-		random := c.tls.random()
+		random := c.tls.start.random()
 		io.WriteString(w, fmt.Sprintf("CLIENT_EARLY_TRAFFIC_SECRET %x %x\n", random[:], secret)) // as crypto/tls, which reports its own
 	}
 }
@@ -116,7 +117,7 @@ func (c *Conn) settleEarly() error {
 		return nil
 	}
 	// RFC 9000 §7.4.1: a server that accepts 0-RTT must not lower its limits.
-	if name, smaller := reduced(&c.early.memory.params, &c.peer); smaller {
+	if name, smaller := reduced(&c.early.memory.params, c.early.server); smaller {
 		return violation(ProtocolViolation, wire.FrameCrypto, "server accepted 0-RTT and lowered %s", name)
 	}
 	c.early.state = EarlyAccepted
@@ -135,7 +136,7 @@ func (c *Conn) rejectEarly(now hook.Instant) {
 		c.postReadable(s)
 		c.postWritable(s)
 	}
-	for c.datagrams.out.n > 0 {
+	for c.datagramsWait() {
 		c.datagrams.out.pop()
 	}
 	t := &c.streams
@@ -144,10 +145,13 @@ func (c *Conn) rejectEarly(now hook.Instant) {
 	t.newData, t.lost, t.control = streamQueue{}, streamQueue{}, streamQueue{}
 	c.flow.sent, c.flow.blockedAt = 0, 0
 	c.control &^= ctlDataBlocked | ctlStreamsBlocked
-	if !c.haveParams { // they come later
-		c.peer = wire.DefaultParams()
+	if c.haveParams {
+		c.applyLimits(c.early.server)
+	} else { // they come later
+		none := wire.DefaultParams()
+		c.peer = absentParams()
+		c.applyLimits(&none)
 	}
-	c.applyLimits(&c.peer)
 	c.det.OnEarlyRejected(c)
 	c.logKeys(now, (*qlog.Log).KeyDiscarded, "0rtt", 0)
 }

@@ -31,8 +31,8 @@ type appKeys struct {
 // phase.
 func (c *Conn) openShort(now hook.Instant, pkt []byte, pnOffset int) (payload []byte, pn uint64, err error) {
 	s, k := &c.spaces[recovery.AppData], &c.keys
-	if k.next != nil {
-		k.next.Wake() // RFC 9001 §6.3: not when a packet asks for them, which would show
+	if k.prev == nil {
+		c.nextReadKeys() // RFC 9001 §6.3: not when a packet asks for them, which would show
 	}
 	truncated, pnLen, ok := s.read.Unprotect(pkt, pnOffset)
 	if !ok {

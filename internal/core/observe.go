@@ -15,7 +15,7 @@ import (
 type observed struct {
 	ecn    string
 	spin   bool
-	tuples int // how many there were
+	tuples uint32 // how many there were
 }
 
 // logStart records what recovery starts from.
@@ -64,6 +64,6 @@ func (c *Conn) logTuple(now hook.Instant, p *path) {
 		return
 	}
 	c.observed.tuples++
-	p.tuple = strconv.Itoa(c.observed.tuples)
+	p.tuple = strconv.FormatUint(uint64(c.observed.tuples), 10)
 	c.log.TupleAssigned(now, p.tuple, netip.AddrPortFrom(p.local, 0), p.remote)
 }

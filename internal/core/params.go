@@ -86,8 +86,10 @@ func (c *Conn) handleParams(now hook.Instant, b []byte) error {
 	if err := c.handleVersions(now, p); err != nil {
 		return err
 	}
-	c.peer, c.haveParams = *p, true
-	c.peer.Versions = nil // a client can send a long list
+	c.peer, c.haveParams = peerOf(p), true
+	if c.client {
+		c.early.server = p
+	}
 	c.applyLimits(p)
 	c.idle.negotiate(p.MaxIdleTimeout)
 	c.det.SetMaxAckDelay(p.MaxAckDelay)
@@ -107,6 +109,36 @@ func (c *Conn) handleParams(now hook.Instant, b []byte) error {
 		c.ids.remote = append(c.ids.remote, remoteID{seq: 1, id: MakeConnID(a.ConnID), token: a.ResetToken, hasToken: true})
 	}
 	return nil
+}
+
+// peerParams are the peer's transport parameters that count after the handshake,
+// which is less than half of them. Their names are those of wire.Params.
+type peerParams struct {
+	MaxUDPPayload                                  uint64
+	MaxStreamLocal, MaxStreamRemote, MaxStreamUni  uint64
+	MaxDatagramFrame                               uint64
+	MinAckDelay, MaxAckDelay                       time.Duration
+	Preferred                                      *wire.PreferredAddress
+	AckDelayExponent                               uint8
+	DisableMigration, ResetStreamAt, GreaseQUICBit bool
+}
+
+func peerOf(p *wire.Params) peerParams {
+	return peerParams{
+		MaxUDPPayload:  p.MaxUDPPayload,
+		MaxStreamLocal: p.MaxStreamLocal, MaxStreamRemote: p.MaxStreamRemote, MaxStreamUni: p.MaxStreamUni,
+		MaxDatagramFrame: p.MaxDatagramFrame,
+		MinAckDelay:      p.MinAckDelay, MaxAckDelay: p.MaxAckDelay,
+		Preferred:        p.Preferred,
+		AckDelayExponent: p.AckDelayExponent,
+		DisableMigration: p.DisableMigration, ResetStreamAt: p.ResetStreamAt, GreaseQUICBit: p.GreaseQUICBit,
+	}
+}
+
+// absentParams are those of a peer that announced nothing yet.
+func absentParams() peerParams {
+	p := wire.DefaultParams()
+	return peerOf(&p)
 }
 
 // applyLimits lets us send what the peer's parameters allow. Streams that are

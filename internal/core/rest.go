@@ -30,13 +30,13 @@ func (c *Conn) rest() {
 	c.slab.rest()
 	c.events.rest()
 	c.streams.rest()
-	c.datagrams.out.trim()
+	if c.datagrams != nil {
+		c.datagrams.out.trim()
+	}
 	c.ranges = nil
 	c.ackFreq.state, c.arrival = nil, nil
 	c.ids.local = slices.Clone(c.ids.local)
-	if c.keys.next != nil {
-		c.keys.next.Rest()
-	}
+	c.keys.next = nil // the first packet that comes derives them again
 	for i := range c.spaces {
 		s := &c.spaces[i]
 		if s.traffic != nil {

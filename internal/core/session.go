@@ -95,7 +95,7 @@ func (c *Conn) sendTicket(now hook.Instant) {
 
 // storeSession keeps a ticket of the server, with what it allows.
 func (c *Conn) storeSession(now hook.Instant, s *tls.SessionState) {
-	m := memory{c.version, c.when(now), c.tls.state.NegotiatedProtocol, memorable(&c.peer)}
+	m := memory{c.version, c.when(now), c.tls.state.NegotiatedProtocol, memorable(c.early.server)}
 	s.Extra = append(s.Extra, appendMemory(&m))
 	c.tls.conn.StoreSession(s) // it fails only at a server
 }

@@ -64,8 +64,9 @@ func (c *Conn) Stats() Stats {
 		ProbeTimeouts: n.probeTimeouts,
 		KeyUpdates:    c.keys.number, PathsValidated: n.pathsValidated,
 		StreamsOpened: t.opened[0] + t.opened[1], StreamsAccepted: t.accepted[0] + t.accepted[1], StreamsActive: len(t.byID),
-		DatagramsSent: c.datagrams.sent, DatagramsReceived: c.datagrams.received,
-		DatagramsDropped: c.datagrams.dropped, DatagramsUnread: c.datagrams.unread,
+	}
+	if d := c.datagrams; d != nil {
+		s.DatagramsSent, s.DatagramsReceived, s.DatagramsDropped, s.DatagramsUnread = d.sent, d.received, d.dropped, d.unread
 	}
 	s.PacketsLost, s.PacketsSpurious = c.det.Lost()
 	got := n.marks

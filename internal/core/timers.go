@@ -121,16 +121,16 @@ const (
 // hurry answers CRYPTO data that came before: the peer seems to lack our answer
 // to it, as its own timer has just found out (RFC 9002 §6.2.3).
 func (c *Conn) hurry(now hook.Instant) {
-	if c.confirmed || c.tls.hurries >= maxHurries || now < c.tls.hurried.Add(hurryEvery) {
+	if c.confirmed || c.tls.start.hurries >= maxHurries || now < c.tls.start.hurried.Add(hurryEvery) {
 		return
 	}
 	for id := recovery.Initial; id < recovery.AppData; id++ {
 		if c.spaces[id].write == nil || !c.det.ElicitingInFlight(id) {
 			continue
 		}
-		if c.probe(id, 2); c.tls.hurried != now {
-			c.tls.hurries++
-			c.tls.hurried = now
+		if c.probe(id, 2); c.tls.start.hurried != now {
+			c.tls.start.hurries++
+			c.tls.start.hurried = now
 		}
 	}
 }

@@ -21,13 +21,18 @@ const maxCryptoBuffer = 64 << 10
 // tlsState is the guest: crypto/tls, driven by CRYPTO frames (RFC 9001 §4).
 type tlsState struct {
 	conn  *tls.QUICConn        // nil = not begun, or no longer needed
-	ctx   context.Context      // for callbacks, until completion
 	level recovery.SpaceID     // at which the peer's next bytes belong
 	state *tls.ConnectionState // after completion; with 0-RTT what is known before
-	hello []byte               // how the ClientHello begins, until completion; bounded by the 32 bytes that it wants
+	start *tlsStart            // nil once the handshake is confirmed
+}
 
-	hurries int          // times that what is in flight was sent again because the peer repeated itself
-	hurried hook.Instant // when it was
+// tlsStart is what TLS and the recovery of its handshake need until it is
+// confirmed, which is a small part of a connection's life.
+type tlsStart struct {
+	ctx     context.Context // for callbacks, until completion
+	hello   []byte          // how the ClientHello begins, until completion; bounded by the 32 bytes that it wants
+	hurries int             // times that what is in flight was sent again because the peer repeated itself
+	hurried hook.Instant    // when it was
 }
 
 // helloHead is how much of a ClientHello is kept: type, length, version and
@@ -35,12 +40,12 @@ type tlsState struct {
 const helloHead = 1 + 3 + 2 + 32
 
 // note keeps the beginning of the ClientHello, which passes in pieces.
-func (t *tlsState) note(hello []byte) {
+func (t *tlsStart) note(hello []byte) {
 	t.hello = append(t.hello, hello[:min(len(hello), helloHead-len(t.hello))]...)
 }
 
 // random is what identifies a ClientHello and all secrets of its handshake.
-func (t *tlsState) random() (r [32]byte) {
+func (t *tlsStart) random() (r [32]byte) {
 	copy(r[:], t.hello[min(6, len(t.hello)):])
 	return r
 }
@@ -67,7 +72,7 @@ func (c *Conn) startTLS(now hook.Instant) error {
 	if c.client {
 		c.announce(now)
 	}
-	ctx := c.tls.ctx
+	ctx := c.tls.start.ctx
 	if ctx == nil {
 		ctx = context.Background()
 	}
@@ -125,7 +130,7 @@ func (c *Conn) handleCrypto(now hook.Instant, id recovery.SpaceID, f *wire.Frame
 			return err
 		}
 		if id == recovery.Initial && !c.client {
-			c.tls.note(data)
+			c.tls.start.note(data)
 		}
 		if err := c.tls.conn.HandleData(spaceLevels[id], data); err != nil {
 			return c.postHandshake(tlsError(err))
@@ -194,7 +199,7 @@ func (c *Conn) drainTLS(now hook.Instant) error {
 			}
 		case tls.QUICWriteData:
 			if c.client && e.Level == tls.QUICEncryptionLevelInitial {
-				c.tls.note(e.Data)
+				c.tls.start.note(e.Data)
 			}
 			c.spaces[levelSpaces[e.Level]].out.write(&c.pool, e.Data)
 		case tls.QUICTransportParameters:
@@ -247,7 +252,7 @@ func (c *Conn) installKeys(now hook.Instant, e tls.QUICEvent) error {
 // handshakeComplete is RFC 9001 §4.1.1: the Finished of both sides was seen.
 func (c *Conn) handshakeComplete(now hook.Instant) error {
 	state := c.tls.conn.ConnectionState()
-	c.tls.state, c.tls.hello, c.tls.ctx = &state, nil, nil
+	c.tls.state, c.tls.start.hello, c.tls.start.ctx = &state, nil, nil
 	c.complete = true
 	c.log.ALPN(now, state.NegotiatedProtocol)
 	c.events.push(Event{Kind: EventEstablished})
@@ -275,6 +280,7 @@ func (c *Conn) confirm(now hook.Instant) {
 		return
 	}
 	c.confirmed = true
+	c.tls.start = nil
 	c.beginKeyUpdate(now)
 	c.det.SetHandshakeConfirmed()
 	c.discardSpace(now, recovery.Handshake)

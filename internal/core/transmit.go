@@ -130,7 +130,7 @@ func (c *Conn) leastCapped() int {
 
 // wantsBudget reports whether there is anything that congestion control holds back.
 func (c *Conn) wantsBudget() bool {
-	if c.control != 0 || !c.streams.control.empty() || !c.streams.lost.empty() || c.datagrams.out.n > 0 {
+	if c.control != 0 || !c.streams.control.empty() || !c.streams.lost.empty() || c.datagramsWait() {
 		return true
 	}
 	if !c.streams.newData.empty() && c.flow.available() > 0 {

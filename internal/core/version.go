@@ -100,7 +100,7 @@ func (c *Conn) restart(now hook.Instant, v wire.Version) error {
 	s.in.drop(&c.pool)
 	s.out, s.in = sendBuffer{}, recvBuffer{}
 	c.tls.conn.Close()
-	c.tls = tlsState{ctx: c.tls.ctx}
+	c.tls = tlsState{start: &tlsStart{ctx: c.tls.start.ctx}}
 	c.idle.onReceive(now)
 	return c.startTLS(now)
 }

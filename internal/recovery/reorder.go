@@ -54,9 +54,9 @@ func (r *reordering) onEpisode() {
 // episode is the losses that one reaction of the controller answers: of packets sent until the first of them was declared.
 type episode struct {
 	id            uint32
+	final         bool         // marks or persistent congestion: whatever arrives, the reaction stands
 	since, start  hook.Instant // it holds packets sent after since, until start
 	lost, arrived int          // packets declared lost, and of them acknowledged after all
-	final         bool         // marks or persistent congestion: whatever arrives, the reaction stands
 }
 
 // begin starts an episode unless sentAt lies before the start of the present one.
