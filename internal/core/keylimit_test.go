@@ -67,6 +67,30 @@ func TestForgeriesAreLimited(t *testing.T) {
 	wantCode(t, p.client.Err(), core.AEADLimitReached)
 }
 
+// TestForgedDuplicateCostsAsMuchAsAnyForgery finds it in the integrity limit,
+// which counts what was tried: a number that is known must not show in the time
+// that a forged packet takes.
+func TestForgedDuplicateCostsAsMuchAsAnyForgery(t *testing.T) {
+	p := newPipe(t, 44)
+	p.server.Write(p.out, p.buf)
+	if !p.server.Transmit(p.now, &p.batch) {
+		t.Fatal("nothing to forge")
+	}
+	packet := p.batch.Buf[:p.batch.Segment]
+	receive := func() {
+		p.client.Receive(p.now, &core.Datagram{Data: append([]byte(nil), packet...), Remote: serverAddr})
+	}
+	p.client.SetForged(func(limit uint64) uint64 { return limit - 1 })
+	receive()
+	receive() // a true duplicate is no forgery
+	if err := p.client.Err(); err != nil {
+		t.Fatalf("after a duplicate: %v", err)
+	}
+	packet[len(packet)-1] ^= 1
+	receive()
+	wantCode(t, p.client.Err(), core.AEADLimitReached)
+}
+
 func TestConnectionEndsInSilenceWithItsPacketNumbers(t *testing.T) {
 	p := newPipe(t, 44)
 	const left = 10

@@ -39,9 +39,6 @@ func (c *Conn) openShort(now hook.Instant, pkt []byte, pnOffset int) (payload []
 		return nil, 0, errShortPacket
 	}
 	pn = decodeNumber(&s.recv, truncated, pnLen)
-	if s.recv.Duplicate(pn) {
-		return nil, pn, errDuplicate
-	}
 	keys, updated := s.read, false
 	if phase := pkt[0]&wire.ShortKeyPhase != 0; phase != k.phase {
 		if k.prev != nil && (!k.read || pn < k.firstRead) {
@@ -56,6 +53,9 @@ func (c *Conn) openShort(now hook.Instant, pkt []byte, pnOffset int) (payload []
 	payload, err = keys.Open(pkt, pnOffset+pnLen, pn)
 	if err != nil {
 		return nil, pn, c.countForgery(err)
+	}
+	if s.recv.Duplicate(pn) { // RFC 9001 §9.5: not before, as in openLong
+		return nil, pn, errDuplicate
 	}
 	if updated {
 		if err := c.followKeyUpdate(now, pn); err != nil {

@@ -163,10 +163,12 @@ func openLong(s *space, keys *crypt.Keys, pkt []byte, pnOffset int) (payload []b
 		return nil, 0, errShortPacket
 	}
 	pn = decodeNumber(&s.recv, truncated, pnLen)
-	if s.recv.Duplicate(pn) {
+	payload, err = keys.Open(pkt, pnOffset+pnLen, pn)
+	// RFC 9001 §9.5: not before the packet was opened; the time that saves would
+	// tell whoever forges packets which number he hit.
+	if err == nil && s.recv.Duplicate(pn) {
 		return nil, pn, errDuplicate
 	}
-	payload, err = keys.Open(pkt, pnOffset+pnLen, pn)
 	return payload, pn, err
 }
 

@@ -13,24 +13,14 @@ import (
 	"github.com/seed51309289/quiver/internal/wire"
 )
 
-// heap returns the live heap in bytes.
-func heap() int64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
-
-// wantBounded runs attack and checks what it left on the heap. The packets
-// that the RawPeer keeps are forgotten first.
+// wantBounded runs attack and checks what it left: bytes on the heap, and no
+// goroutine or file. The packets that the RawPeer keeps are forgotten first.
 func wantBounded(t *testing.T, r *RawPeer, limit int64, attack func()) {
 	t.Helper()
-	before := heap()
+	before := NewBudget(t)
 	attack()
 	r.forget()
-	if grown := heap() - before; grown > limit {
-		t.Errorf("the heap grew by %d bytes, limit %d", grown, limit)
-	}
+	before.WantBack(limit)
 	runtime.KeepAlive(r)
 }
 
