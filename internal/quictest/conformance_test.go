@@ -6,15 +6,34 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
 
-// conformance is the table of duties and the tests that show them done.
-const conformance = "../../docs/conformance.csv"
+// The tables of duties and of attacks, with the tests that show them done.
+const (
+	conformance = "../../docs/conformance.csv"
+	security    = "../../docs/security.csv"
+)
 
+// TestConformanceTableNamesTestsThatExist also asks for every duty of the
+// transport: 125 to 154 and 156 are HTTP's.
 func TestConformanceTableNamesTestsThatExist(t *testing.T) {
-	file, err := os.Open(conformance)
+	duties := append(numbers(1, 124), 155, 157, 158)
+	checkTable(t, conformance, regexp.MustCompile(`^rfc\d+-[0-9A-Z.]+-(\d+)$`), duties)
+}
+
+func TestSecurityTableNamesTestsThatExist(t *testing.T) {
+	checkTable(t, security, regexp.MustCompile(`^attack-(\d+)$`), append(numbers(1, 38), 43))
+}
+
+// checkTable checks a table with the columns id, what, status, tests: ids of that
+// form, which has the row's number in it, numbers that must not be missing, and
+// tests that exist.
+func checkTable(t *testing.T, path string, form *regexp.Regexp, wanted []int) {
+	t.Helper()
+	file, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,34 +43,54 @@ func TestConformanceTableNamesTestsThatExist(t *testing.T) {
 		t.Fatal(err)
 	}
 	tests := testFunctions(t, "../..")
-	form := regexp.MustCompile(`^rfc\d+-[0-9A-Z.]+-\d+$`)
-	seen, count := map[string]bool{}, map[string]int{}
+	seen, count, there := map[string]bool{}, map[string]int{}, map[int]bool{}
 	for _, row := range rows[1:] {
 		id, status, names := row[0], row[2], strings.Fields(row[3])
-		if !form.MatchString(id) || seen[id] {
-			t.Errorf("%s: want an id like rfc9000-4.1-1, once", id)
+		number := form.FindStringSubmatch(id)
+		if number == nil || seen[id] {
+			t.Errorf("%s: want an id of the form %v, once", id, form)
+			continue
 		}
-		seen[id] = true
+		n, _ := strconv.Atoi(number[1])
+		seen[id], there[n] = true, true
 		count[status]++
-		switch status {
-		case "tested", "partly":
-			if len(names) == 0 {
-				t.Errorf("%s is %s by no test", id, status)
-			}
-		case "not yet":
-			if len(names) > 0 {
-				t.Errorf("%s is not yet done, and yet tested", id)
-			}
-		default:
-			t.Errorf("%s: status %q, want tested, partly or not yet", id, status)
-		}
+		checkStatus(t, id, status, len(names))
 		for _, name := range names {
 			if !tests[name] {
 				t.Errorf("%s: there is no test %s", id, name)
 			}
 		}
 	}
-	t.Logf("of %d duties: %v", len(rows)-1, count)
+	for _, n := range wanted {
+		if !there[n] {
+			t.Errorf("%s: number %d is missing", path, n)
+		}
+	}
+	t.Logf("of %d rows: %v", len(rows)-1, count)
+}
+
+func checkStatus(t *testing.T, id, status string, tests int) {
+	t.Helper()
+	switch status {
+	case "tested", "partly":
+		if tests == 0 {
+			t.Errorf("%s is %s by no test", id, status)
+		}
+	case "not yet":
+		if tests > 0 {
+			t.Errorf("%s is not yet done, and yet tested", id)
+		}
+	default:
+		t.Errorf("%s: status %q, want tested, partly or not yet", id, status)
+	}
+}
+
+// numbers counts from one number to another.
+func numbers(from, to int) (list []int) {
+	for n := from; n <= to; n++ {
+		list = append(list, n)
+	}
+	return list
 }
 
 // testFunctions collects the names of all tests below root.
