@@ -48,6 +48,7 @@ var layers = map[string][]string{
 	"tool/cells": {},
 	"tool/check": {},
 	"tool/peers": {"peers"},
+	"tool/soak":  {"quic", "netsim"},
 
 	// Beside: programs that show the public API.
 	"examples/echo": {"quic"},
