@@ -81,7 +81,10 @@ type Config struct {
 	IgnorePreferredAddress bool
 	// Sockets is how many sockets ListenAddr opens for its address, each with a
 	// goroutine that reads it: more than one processor then receives. The system
-	// gives each client's datagrams to one of them (SO_REUSEPORT). 0 = one; more
+	// gives each connection's datagrams to one of them (SO_REUSEPORT), also after
+	// the client's address changed, by the connection IDs, whose last byte hides a
+	// socket's number from all who lack a random key. A system that refuses that
+	// goes by the addresses alone, which costs nothing but locality. 0 = one; more
 	// work on Linux alone, elsewhere the error is errors.ErrUnsupported.
 	Sockets int
 	// DisableSpinBit shows observers nothing of the round-trip time. Otherwise

@@ -152,6 +152,9 @@ func (t *Transport) coreConfig(conf *Config) *core.Config {
 
 		DisableActiveMigration: conf.DisableActiveMigration,
 	}
+	if t.steering != nil {
+		cfg.ShapeID = t.steering.Shape
+	}
 	conf.Limits.apply(cfg)
 	conf.extensions(cfg)
 	return cfg

@@ -64,7 +64,8 @@ func TestContextTakenAwayNeverWakes(t *testing.T) {
 		cs, ss := w.streams(w.pair(nil, nil))
 		ctx, cancel := context.WithCancel(background)
 		cs.SetReadContext(ctx)
-		cs.SetReadContext(nil)
+		var none context.Context
+		cs.SetReadContext(none)
 		cancel()
 		time.AfterFunc(time.Second, func() { ss.Write([]byte{9}) })
 		if n, err := cs.Read(make([]byte, 1)); n != 1 || err != nil {

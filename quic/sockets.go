@@ -2,9 +2,11 @@ package quic
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -59,7 +61,7 @@ func listenShared(addr string, tlsConfig *tls.Config, conf *Config) (*Listener, 
 		return nil, fmt.Errorf("quic: listen %s: %w", addr, err)
 	}
 	// All sockets first: the system spreads clients over those that there are.
-	t := &Transport{Conn: socks[0]}
+	t := &Transport{Conn: socks[0], steering: steer(socks)}
 	for i, sock := range socks[1:] {
 		if err := t.AddConn(sock); err != nil {
 			closeAll(socks[i+2:])
@@ -91,6 +93,20 @@ func shareAddress(addr string, n int) ([]net.PacketConn, error) {
 		addr = sock.LocalAddr().String()
 	}
 	return socks, nil
+}
+
+// steer lets the system find the socket of a connection by its IDs, so that one
+// goroutine reads what belongs to it even when the client's address changes. nil
+// = the system refuses, and goes by the addresses alone.
+func steer(socks []net.PacketConn) *udp.Steering {
+	var key [8]byte
+	rand.Read(key[:])
+	s := udp.NewSteering(key, len(socks))
+	if err := s.Attach(socks[0].(*net.UDPConn)); err != nil {
+		slog.Debug("quic: sockets are chosen by the addresses of datagrams alone", "err", err)
+		return nil
+	}
+	return s
 }
 
 func closeAll(socks []net.PacketConn) {

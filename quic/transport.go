@@ -52,8 +52,9 @@ type Transport struct {
 	tokenKey crypt.TokenKey
 	guard    earlyGuard
 
-	sockets atomic.Pointer[[]*socket] // by index; nil = closed. Written under mu
-	readers sync.WaitGroup
+	sockets  atomic.Pointer[[]*socket] // by index; nil = closed. Written under mu
+	steering *udp.Steering             // between sockets that share an address; nil = up to the system. Set before init
+	readers  sync.WaitGroup
 
 	mu       sync.Mutex // guards all below; a leaf: nothing is locked under it
 	router   *core.Router[*Conn]

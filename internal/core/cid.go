@@ -90,6 +90,9 @@ func (c *Conn) newLocalID() (localID, error) {
 	if err := c.random(l.id.b[:LocalIDLen]); err != nil {
 		return l, err
 	}
+	if c.cfg.ShapeID != nil {
+		c.cfg.ShapeID(l.id.b[:LocalIDLen], c.path.socket)
+	}
 	if c.cfg.ResetKey != nil {
 		l.token = c.cfg.ResetKey.Token(l.id.Bytes())
 	} else if err := c.random(l.token[:]); err != nil {

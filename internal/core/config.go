@@ -69,6 +69,10 @@ type Config struct {
 	TokenVersion wire.Version
 	TokenKey     *crypt.TokenKey
 
+	// ShapeID makes a random connection ID of ours one that leads to a socket of
+	// the driver; it must be a pure function. nil = IDs lead anywhere.
+	ShapeID func(id []byte, socket int)
+
 	ResetKey *crypt.ResetKey // nil = no stateless reset tokens
 	Log      *qlog.Log       // nil = none
 }

@@ -149,13 +149,13 @@ func NewServer(now Time, cfg *Config, in *Incoming) (*Conn, error) {
 	c.version, c.vers.original = in.Version, in.Version
 	c.odcid, c.retried, c.retrySCID = in.OriginalDCID, in.Retried, in.RetrySCID
 	c.tls.start.ctx = in.Context
+	c.path.socket, c.path.limited, c.path.validated = in.Socket, true, in.Validated
 	c.ids.remote = []remoteID{{id: in.SCID, used: true}}
 	c.ids.local = []localID{{id: in.DCID, initial: true}}
 	c.events.push(Event{Kind: EventIDIssued, ID: in.DCID})
 	if _, err := c.newLocalID(); err != nil {
 		return nil, err
 	}
-	c.path.socket, c.path.limited, c.path.validated = in.Socket, true, in.Validated
 	c.installInitialKeys(in.DCID.Bytes())
 	c.log.ConnectionStarted(c.at(now), netip.AddrPortFrom(in.Local, 0), in.Remote, c.ids.firstLocal(), in.SCID.Bytes())
 	c.logStart(c.clock)
