@@ -126,6 +126,12 @@ type Config struct {
 	// called under a lock of this package. nil = nobody is told anything.
 	Logger *slog.Logger
 
+	// StreamLeakAfter finds streams that a program forgot to close: Logger is told,
+	// once and at level Warn, of each that is open this long after it was opened or
+	// accepted here, with the stack of that call. It costs a timer and a stack for
+	// each stream. 0 = never, and no cost.
+	StreamLeakAfter time.Duration
+
 	// QLogDir is a directory for one qlog file per connection. "" = $QLOGDIR, or none.
 	QLogDir string
 }
@@ -170,6 +176,7 @@ func (c *Config) Validate() error {
 		check(false, "Congestion: %v", err)
 	}
 	check(!c.L4S || c.NewCongestion != nil && !c.DisableECN, "L4S: got true, want it with NewCongestion and without DisableECN: no built-in controller is scalable (RFC 9331 §4.3)")
+	check(c.StreamLeakAfter <= 0 || c.Logger != nil, "StreamLeakAfter: got %v, want it with Logger, which is to be told", c.StreamLeakAfter)
 	c.Limits.validate(check)
 	c.PreferredAddress.validate(check)
 	check(c.Sockets >= 0 && c.Sockets <= maxSockets, "Sockets: got %d, want 0 to %d", c.Sockets, maxSockets)

@@ -115,7 +115,7 @@ func newServerConn(t *Transport, l *Listener, now time.Time, in *core.Incoming) 
 func (c *Conn) own(now time.Time, shared *core.Config, conf *Config, odcid []byte) *core.Config {
 	own := *shared
 	if conf != nil && conf.Logger != nil {
-		c.notes = &notes{log: conf.Logger}
+		c.notes = &notes{log: conf.Logger, leakAfter: conf.StreamLeakAfter}
 		c.note("connection started")
 	}
 	c.qlog = openQLog(c.t, conf, odcid, now)

@@ -11,14 +11,17 @@ import (
 // notes are what a connection has to tell Config.Logger, which is not called
 // under the connection's lock: its handler may do anything.
 type notes struct {
-	log  *slog.Logger
-	list []slog.Record // bounded by the events of one flush
+	log       *slog.Logger
+	leakAfter time.Duration // as Config.StreamLeakAfter
+	list      []slog.Record // bounded by the events of one flush
 }
 
 // note keeps a record for tell. The caller holds c.mu, and has seen that
 // somebody listens.
-func (c *Conn) note(msg string, attrs ...slog.Attr) {
-	r := slog.NewRecord(time.Now(), slog.LevelDebug, msg, 0)
+func (c *Conn) note(msg string, attrs ...slog.Attr) { c.noteAt(slog.LevelDebug, msg, attrs...) }
+
+func (c *Conn) noteAt(level slog.Level, msg string, attrs ...slog.Attr) {
+	r := slog.NewRecord(time.Now(), level, msg, 0)
 	side := "client"
 	if c.listener != nil {
 		side = "server"
@@ -42,7 +45,7 @@ func (c *Conn) newNotes() []slog.Record {
 func (c *Conn) tell(list []slog.Record) {
 	for _, r := range list {
 		if !c.notes.log.Enabled(context.Background(), r.Level) {
-			return
+			continue
 		}
 		c.notes.log.Handler().Handle(context.Background(), r) // an error of the handler is the program's own
 	}

@@ -37,7 +37,9 @@ func (c *Conn) openLocked(uni bool) (*Stream, error) {
 	if !ok {
 		return nil, ErrStreamLimit
 	}
-	return c.wrap(s), nil
+	w := c.wrap(s)
+	c.watchLeak(w, "opened")
+	return w, nil
 }
 
 // OpenStreamSync opens a bidirectional stream, and waits while the peer does
@@ -85,6 +87,7 @@ func (c *Conn) accept(ctx context.Context, uni bool) (s *Stream, err error) {
 	err = c.await(ctx, &c.change[kind(uni)], func() bool {
 		if queue.len() > 0 {
 			s = queue.pop()
+			c.watchLeak(s, "accepted")
 			return true
 		}
 		err = c.closeErr

@@ -207,6 +207,10 @@ func (c *Conn) maybeForget(s *Stream) {
 	}
 }
 
+// Over reports whether both sides of a stream are over, and with them its claim
+// on the limit of streams, or the connection is.
+func (c *Conn) Over(s *Stream) bool { return s.gone || c.closing.err != nil }
+
 func (c *Conn) handleMaxStreams(f *wire.Frame) {
 	uni := f.Type == wire.FrameMaxStreamsUni
 	k := kind(uni)
