@@ -243,3 +243,14 @@ func ExampleSocketStats() {
 	}
 	// Output: true 0
 }
+
+func ExampleTransportStats() {
+	sock, _ := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	t := &quic.Transport{Conn: sock}
+	defer t.Close()
+	_, serverTLS := exampleTLS()
+	t.Listen(serverTLS, nil)
+	s := t.Stats()
+	fmt.Println(s.Connections, s.ConnectionsBegun)
+	// Output: 0 0
+}

@@ -59,6 +59,7 @@ type Transport struct {
 	mu       sync.Mutex // guards all below; a leaf: nothing is locked under it
 	router   *core.Router[*Conn]
 	conns    map[*Conn]struct{} // bounded by MaxHandshakes, the backlog and what the application accepts
+	past     TransportStats     // of connections that are over, and how many ever began
 	listener *Listener
 	writing  map[*qlogFile]struct{} // logs that are not whole on disk; bounded by the connections
 	closed   bool
@@ -236,6 +237,7 @@ func (t *Transport) add(c *Conn) error {
 		return t.refuses
 	}
 	t.conns[c] = struct{}{}
+	t.past.ConnectionsBegun++
 	if c.listener != nil {
 		c.halfOpen = true
 		t.router.HalfOpen(1)
@@ -243,10 +245,10 @@ func (t *Transport) add(c *Conn) error {
 	return nil
 }
 
-// forget drops a connection that is drained.
+// forget drops a connection that is drained. The caller holds its lock.
 func (t *Transport) forget(c *Conn) {
 	t.mu.Lock()
-	delete(t.conns, c)
+	t.settle(c)
 	last := t.single && len(t.conns) == 0 && !t.closed
 	t.mu.Unlock()
 	if last {
