@@ -26,6 +26,7 @@ type serverOptions struct {
 	listen, www, cert, key string
 	alpn                   []string
 	retry                  bool
+	metrics                string
 }
 
 func newServer() *cobra.Command {
@@ -43,9 +44,14 @@ is what 'openssl x509 -in cert.pem -noout -fingerprint -sha256' prints.
 
 The server listens on the loopback interface unless --listen says otherwise; an address
 without a host, such as :4433, is every interface. Nothing outside of --www is served, not
-through links either. All that the server says goes to stderr.`,
+through links either. All that the server says goes to stderr.
+
+With --metrics a small HTTP server tells counts of connections, packets, bytes and streams
+at /metrics, in the text format of Prometheus: in the clear, so keep it to the loopback
+interface or to a network of your own.`,
 		Example: `  quiver server --www public
-  quiver server --listen :4433 --cert cert.pem --key priv.key --qlog qlogs`,
+  quiver server --listen :4433 --cert cert.pem --key priv.key --qlog qlogs
+  quiver server --metrics localhost:9100`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runServer(cmd, &o) },
 	}
@@ -57,6 +63,7 @@ through links either. All that the server says goes to stderr.`,
 	f.StringVar(&o.key, "key", "", "private key of --cert, PEM `FILE`")
 	f.StringSliceVar(&o.alpn, "alpn", alpns, "application `PROTOCOLS` to offer, the preferred first")
 	f.BoolVar(&o.retry, "retry", false, "make every client prove its address first (Retry)")
+	f.StringVar(&o.metrics, "metrics", "", "tell counts over HTTP on TCP `ADDR`, host:port (default nowhere)")
 	o.addFlags(cmd)
 	return cmd
 }
@@ -78,19 +85,25 @@ func runServer(cmd *cobra.Command, o *serverOptions) error {
 		return err
 	}
 	defer keylog.Close()
+	talk := cmd.ErrOrStderr()
+	counts, err := serveMetrics(o.metrics, talk)
+	if err != nil {
+		return &status{exitFailed, err, "choose another address with --metrics"}
+	}
+	defer counts.close()
 	sock, err := o.bind()
 	if err != nil {
 		return &status{exitFailed, err, listenHint(err)}
 	}
 	conf.Allow0RTT = true // files are only read: a request does no harm twice
-	talk := cmd.ErrOrStderr()
 	o.greet(talk, sock.LocalAddr().(*net.UDPAddr), cert, made)
 	s := endpoint.Server{
 		TLS: &tls.Config{
 			Certificates: []tls.Certificate{cert}, NextProtos: o.alpn, MinVersion: tls.VersionTLS13, KeyLogWriter: keylog,
 		},
 		Conf: conf, WWW: o.www, Retry: o.retry,
-		Log: o.logger(talk),
+		Log:         o.logger(talk),
+		OnTransport: counts.transport.Store,
 	}
 	return s.Serve(cmd.Context(), sock)
 }

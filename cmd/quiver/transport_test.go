@@ -21,6 +21,13 @@ import (
 // and the URL of a file.
 func startServer(t *testing.T, args ...string) (pin []string, base string) {
 	t.Helper()
+	_, pin, base = startServerSaying(t, args...)
+	return pin, base
+}
+
+// startServerSaying returns what the server says before, too.
+func startServerSaying(t *testing.T, args ...string) (said string, pin []string, base string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	stderr, w := io.Pipe()
 	code := make(chan int, 1)
@@ -35,7 +42,6 @@ func startServer(t *testing.T, args ...string) (pin []string, base string) {
 		}
 	})
 	lines := bufio.NewScanner(stderr)
-	said := ""
 	for lines.Scan() {
 		said += lines.Text() + "\n"
 		_, client, ok := strings.Cut(lines.Text(), " client ")
@@ -45,10 +51,10 @@ func startServer(t *testing.T, args ...string) (pin []string, base string) {
 		go io.Copy(io.Discard, stderr)
 		words := strings.Fields(client)
 		url := words[len(words)-1]
-		return words[:len(words)-1], url[:strings.LastIndex(url, "/")+1]
+		return said, words[:len(words)-1], url[:strings.LastIndex(url, "/")+1]
 	}
 	t.Fatalf("server says no client line: %s", said)
-	return nil, ""
+	return "", nil, ""
 }
 
 // quiver runs one command line.

@@ -39,6 +39,8 @@ type Server struct {
 	// More, if set, is a further socket to hear on: at a preferred address.
 	More net.PacketConn
 	Log  *slog.Logger
+	// OnTransport, if set, is told of the Transport before it takes connections.
+	OnTransport func(t *quic.Transport)
 	// OnConn, if set, is told of every connection once it is established.
 	OnConn func(c *quic.Conn)
 }
@@ -55,6 +57,9 @@ func (s *Server) Serve(ctx context.Context, sock net.PacketConn) error {
 	t := &quic.Transport{Conn: sock, StatelessResetKey: s.ResetKey}
 	if s.Retry {
 		t.RequireRetry = func(netip.AddrPort) bool { return true }
+	}
+	if s.OnTransport != nil {
+		s.OnTransport(t)
 	}
 	l, err := t.Listen(s.TLS, s.Conf)
 	if err != nil {
