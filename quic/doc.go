@@ -1,4 +1,5 @@
-// Package quic is a QUIC transport: version 1 of RFC 8999, 9000, 9001 and 9002.
+// Package quic is a QUIC transport: versions 1 and 2 of RFC 8999, 9000, 9001,
+// 9002, 9368 and 9369.
 //
 // A Transport is one UDP socket on which any number of connections run, dialed
 // and accepted alike. DialAddr and ListenAddr make one of their own:
