@@ -79,15 +79,22 @@ func TestUnknownTransportParametersAreIgnored(t *testing.T) {
 }
 
 func TestMissingTransportParametersAreATLSError(t *testing.T) {
-	r := NewRawClient(t, RawOptions{})
-	// Another number for the extension makes it an unknown one.
-	own := wire.AppendVarint(nil, 0x0f) // initial_source_connection_id, in the parameters
-	at := bytes.Index(r.sp[Initial].out, append(append(own, 8), r.SCID...))
-	for !bytes.Equal(r.sp[Initial].out[at:at+2], []byte{0, 57}) {
-		at--
+	for side, r := range map[string]*RawPeer{"server": NewRawClient(t, RawOptions{}), "client": NewRawServer(t, RawOptions{})} {
+		t.Run(side, func(t *testing.T) {
+			out := r.sp[Initial].out // a ClientHello
+			if !r.client {
+				out = r.sp[Handshake].out // EncryptedExtensions
+			}
+			// Another number for the extension makes it an unknown one.
+			own := wire.AppendVarint(nil, 0x0f) // initial_source_connection_id, in the parameters
+			at := bytes.Index(out, append(append(own, 8), r.SCID...))
+			for !bytes.Equal(out[at:at+2], []byte{0, 57}) {
+				at--
+			}
+			out[at] = 0x7f
+			wantHandshakeFails(t, r, "RFC 9001 §8.2: missing_extension", core.CryptoError+109)
+		})
 	}
-	r.sp[Initial].out[at] = 0x7f
-	wantHandshakeFails(t, r, "RFC 9001 §8.2: missing_extension", core.CryptoError+109)
 }
 
 func TestNoCommonApplicationProtocolIsATLSError(t *testing.T) {
