@@ -178,9 +178,14 @@ func TestImmediateAckIsAnsweredAtOnce(t *testing.T) {
 
 func TestExtensionFramesHaveTheirPlace(t *testing.T) {
 	for _, f := range [][]byte{frame(wire.FrameImmediateAck), ackFrequency(0, 1, time.Second, 1), datagram("x"), resetAt(0, 0, 0, 0)} {
-		r := reach(t, false, Initial)
-		r.Send(Initial, f)
-		r.WantClose("RFC 9000 §12.4: 1-RTT packets only", core.ProtocolViolation)
+		for _, client := range []bool{false, true} {
+			for _, id := range []recovery.SpaceID{Initial, Handshake} {
+				r := reach(t, client, id)
+				r.Replies = nil
+				r.Send(id, f)
+				r.WantClose("RFC 9000 §12.4: no frame of Initial and Handshake packets", core.ProtocolViolation)
+			}
+		}
 	}
 }
 

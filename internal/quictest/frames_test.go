@@ -164,6 +164,35 @@ func TestBadFramesHaveTheirErrorCode(t *testing.T) {
 	}
 }
 
+func TestUnknownFrameIsAnErrorInEveryPacket(t *testing.T) {
+	for _, client := range []bool{false, true} {
+		for _, id := range []recovery.SpaceID{Initial, Handshake, App} {
+			for name, c := range map[string]struct {
+				frame []byte
+				want  core.Code
+			}{
+				"a type that nobody knows": {[]byte{0x40, 0x7f}, core.FrameEncodingError},
+				"a reserved type":          {wire.AppendVarint(nil, 31*7+27), core.FrameEncodingError},
+				"a type in two bytes":      {[]byte{0x40, 0x01}, core.FrameEncodingError},
+				"a frame that is cut":      {crypto(0, []byte{1, 2, 3})[:4], core.FrameEncodingError},
+			} {
+				t.Run(fmt.Sprintf("%s in %v packet to %s", name, id, side(client)), func(t *testing.T) {
+					r := reach(t, client, id)
+					r.Replies = nil
+					if c.frame[0] == byte(wire.FrameCrypto) {
+						// At the end of the packet, which padding would complete.
+						pkt := r.Packet(id, r.NextNumber(id), padding(1200), c.frame)
+						r.SendDatagram(pkt)
+					} else {
+						r.Send(id, c.frame)
+					}
+					r.WantClose("RFC 9000 §12.4: "+name, c.want)
+				})
+			}
+		}
+	}
+}
+
 func TestErrorInAppPacketCarriesFrameType(t *testing.T) {
 	testSides(t, RawOptions{}, func(t *testing.T, r *RawPeer) {
 		r.Send(App, ack(wire.AckRange{Smallest: 0, Largest: 1 << 20}))

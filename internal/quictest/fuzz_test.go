@@ -1,10 +1,12 @@
 package quictest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -20,9 +22,16 @@ type opsRun struct {
 	sides  [2]*Peer
 	opened [2][]*core.Stream // all that a side knows, in order
 	fate   []byte            // of the next datagrams
+	late   []lateDatagram    // copies of datagrams that arrive later, or again
 	closed bool              // an application closed on purpose
 	read   map[string]uint64 // bytes read, by side and stream
 	wrote  map[string]uint64
+}
+
+// lateDatagram is a datagram with its way.
+type lateDatagram struct {
+	src, dst netip.AddrPort
+	data     []byte
 }
 
 // FuzzConnOps runs two honest endpoints through any sequence of commands and
@@ -34,6 +43,7 @@ func FuzzConnOps(f *testing.F) {
 	f.Add([]byte("\x00\x00\x10\x00\xff\x80\xaa\x01\x80\x55\x02\x10\x00\xff\x70\x00\x00\x20\x00\x00\x90\x00\x00"))
 	f.Add([]byte("\x00\x01\x00\x10\x00\x20\xd0\x00\x00\x10\x00\xff\x80\xaa\x01\x50\x00\x07\xb0\xff\xff\xb1\x10\x10\xc0\x00\x00\x70\x00\x10"))
 	f.Add([]byte("\x00\x00\x10\x00\xff\xe0\x00\x00\x11\x00\xff\x70\x00\x10\xe0\x01\x01\x70\x00\x20\xe1\x00\x00\x10\x00\xff\xe0\x02\x01\x70\x00\x40"))
+	f.Add([]byte("\x00\x00\x10\x00\xff\x80\x05\x01\x10\x00\x80\x80\x01\x05\x10\x00\x80\xf0\x00\x00\x70\x00\x09\x41\x00\xff\xf0\x00\x00"))
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		if len(ops) > 3*400 {
 			return
@@ -59,7 +69,8 @@ func newOpsRun(t *testing.T) *opsRun {
 			cfg.IdleTimeout = time.Hour
 			cfg.MaxDatagramFrame, cfg.ResetStreamAt = 65535, true
 		},
-		Tap: r.tap,
+		Tap:  r.tap,
+		Pass: r.pass,
 	}
 	r.p = NewPair(t, 1, opts)
 	r.p.Server.OnConn = func(c *Peer) {
@@ -86,21 +97,46 @@ func (r *opsRun) note(side int, e core.Event) {
 	}
 }
 
-// tap drops, or spoils, the next datagrams as r.fate says.
+// tap drops, or spoils, the next datagrams as r.fate says. Its two bits are 2 and
+// 3 for that; 1 is for pass.
 func (r *opsRun) tap(_ netsim.Side, d []byte) []byte {
 	if len(r.fate) == 0 {
 		return d
 	}
+	switch f := r.fate[0]; f % 4 {
+	case 2:
+		r.fate = r.fate[1:]
+		return nil
+	case 3:
+		d[int(f)*7%len(d)] ^= 1 << (f >> 5)
+	}
+	return d
+}
+
+// pass keeps a copy of the next datagram for later, or the datagram itself.
+func (r *opsRun) pass(src, dst netip.AddrPort, d []byte) bool {
+	if len(r.fate) == 0 {
+		return true
+	}
 	f := r.fate[0]
 	r.fate = r.fate[1:]
-	switch f % 4 {
-	case 0, 1:
-		return d
-	case 2:
-		return nil
+	if f%4 != 1 || len(r.late) == 20 {
+		return true
 	}
-	d[int(f)*7%len(d)] ^= 1 << (f >> 5)
-	return d
+	r.late = append(r.late, lateDatagram{src, dst, bytes.Clone(d)})
+	return f&4 != 0
+}
+
+// release lets the late datagrams arrive, the last one first.
+func (r *opsRun) release() {
+	for _, d := range slices.Backward(r.late) {
+		from := netsim.Left
+		if d.src == r.p.Server.Addr {
+			from = netsim.Right
+		}
+		r.p.Sim.Send(r.p.Clock.Now(), from, netsim.Packet{Data: d.data, Src: d.src, Dst: d.dst, UDP: true})
+	}
+	r.late = nil
 }
 
 // do runs one command: its kind and the side in op, a stream in a, a size or
@@ -124,6 +160,8 @@ func (r *opsRun) do(op, a, b byte) {
 		for bits := range 8 {
 			r.fate = append(r.fate, a*b+byte(bits)*(a|1))
 		}
+	case kind == 15:
+		r.release()
 	case kind == 9:
 		c.UpdateKeys(now)
 	case kind == 10 && b > 250:
@@ -141,15 +179,14 @@ func (r *opsRun) do(op, a, b byte) {
 	case kind == 13 && s.CanSend():
 		c.SetReliableBoundary(s)
 	case kind == 1 && s.CanSend(), kind == 2 && s.CanSend():
-		n, err := c.Write(s, make([]byte, int(b)*40))
+		n, err := c.Write(s, content(s, r.wrote[key(side, s)], int(b)*40))
 		if err == nil {
 			r.wrote[key(side, s)] += uint64(n)
 		}
 	case kind == 3 && s.CanSend():
 		c.CloseWrite(s)
 	case kind == 4 && s.CanReceive(), kind == 6 && s.CanReceive():
-		n, _ := c.Read(now, s, make([]byte, int(b)*40))
-		r.read[key(side, s)] += uint64(n)
+		r.take(side, s, int(b)*40)
 	case kind == 5 && b < 64 && s.CanSend():
 		c.Reset(s, uint64(b))
 	case kind == 5 && b > 192 && s.CanReceive():
@@ -177,6 +214,33 @@ func (r *opsRun) move(c *Peer, a, b byte) {
 	}
 }
 
+// content is what an application writes on a stream at an offset.
+func content(s *core.Stream, at uint64, n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		x := at + uint64(i)
+		b[i] = byte(s.ID()*31 + x + x>>8*7)
+	}
+	return b
+}
+
+// take reads up to n bytes and checks that they are the next ones that were
+// written, each of them once.
+func (r *opsRun) take(side int, s *core.Stream, n int) (got int, err error) {
+	r.t.Helper()
+	buf := make([]byte, n)
+	got, err = r.sides[side].Read(r.p.Clock.Now(), s, buf)
+	k := key(side, s)
+	if want := content(s, r.read[k], got); !bytes.Equal(buf[:got], want) {
+		r.t.Fatalf("side %d read other bytes on stream %d at %d than were written", side, s.ID(), r.read[k])
+	}
+	r.read[k] += uint64(got)
+	if from := key(1-side, s); r.read[k] > r.wrote[from] {
+		r.t.Fatalf("side %d read %d bytes of stream %d, of %d", side, r.read[k], s.ID(), r.wrote[from])
+	}
+	return got, err
+}
+
 // key names a direction of a stream by its reader's or writer's side.
 func key(side int, s *core.Stream) string { return fmt.Sprintf("%d/%d", side, s.ID()) }
 
@@ -194,13 +258,29 @@ func (r *opsRun) check() {
 		if c.Err() != nil && !r.closed {
 			r.t.Fatalf("side %d ended: %v", i, c.Err())
 		}
+		r.checkTimers(i, c)
 	}
+}
+
+// checkTimers lets everything that is due happen: a deadline that stays in the
+// past would keep a driver busy for nothing.
+func (r *opsRun) checkTimers(side int, c *Peer) {
+	now := r.p.Clock.Now()
+	for range maxStill {
+		if at := c.Deadline(); at.IsZero() || at.After(now) {
+			return
+		}
+		c.Tick(now)
+		c.Flush()
+	}
+	r.t.Fatalf("side %d is due again and again at %v", side, r.p.Clock.Since())
 }
 
 // settle heals the network, ends all streams, reads all of them, and expects
 // both sides to come to rest.
 func (r *opsRun) settle() {
 	r.fate = nil
+	r.release()
 	r.sides[0].SendDatagram([]byte{0}) // the server learns where its client is now
 	r.sides[0].Flush()
 	done := func() bool { r.readAll(); return r.closed || r.allRead() }
@@ -238,16 +318,13 @@ func (r *opsRun) wantRest() {
 }
 
 func (r *opsRun) readAll() {
-	var buf [8192]byte
 	for side, c := range r.sides {
 		for _, s := range r.opened[side] {
 			if s.CanSend() { // streams that the peer opened meanwhile, too
 				c.CloseWrite(s)
 			}
 			for s.CanReceive() {
-				n, err := c.Read(r.p.Clock.Now(), s, buf[:])
-				r.read[key(side, s)] += uint64(n)
-				if n == 0 || err != nil {
+				if n, err := r.take(side, s, 8192); n == 0 || err != nil {
 					break
 				}
 			}
@@ -258,12 +335,12 @@ func (r *opsRun) readAll() {
 
 // allRead reports whether every stream has ended for its readers.
 func (r *opsRun) allRead() bool {
-	for side, c := range r.sides {
+	for side := range r.sides {
 		for _, s := range r.opened[side] {
 			if !s.CanReceive() {
 				continue
 			}
-			if _, err := c.Read(r.p.Clock.Now(), s, make([]byte, 1)); err == nil {
+			if _, err := r.take(side, s, 1); err == nil {
 				return false
 			}
 		}
