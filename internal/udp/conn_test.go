@@ -310,6 +310,38 @@ func lengths(datagrams [][]byte) []int {
 	return l
 }
 
+// TestFloodDoesNotKeepASocketOpen sends three datagrams for every one that arrives, some of them empty.
+func TestFloodDoesNotKeepASocketOpen(t *testing.T) {
+	testConns(t, func(t *testing.T, open func(network, addr string) Conn) {
+		from, to := open("udp4", "127.0.0.1:0"), open("udp4", "127.0.0.1:0")
+		flooded, done := make(chan bool), make(chan error, 1)
+		calls := 0
+		flood := func() {
+			for _, p := range [][]byte{nil, {1}, make([]byte, 1000)} {
+				from.Write(p, 0, to.LocalAddr(), netip.Addr{}, 0) // what the buffer has no room for is lost
+			}
+		}
+		go func() {
+			done <- Serve(to, make([]Train, 3), func(trains []Train) {
+				for range trains {
+					flood()
+				}
+				if calls++; calls == 100 {
+					close(flooded)
+				}
+			})
+		}()
+		for range 10 {
+			flood()
+		}
+		<-flooded
+		to.Close()
+		if err := <-done; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("ended with %v, want net.ErrClosed", err)
+		}
+	})
+}
+
 func TestServeHandsOverAllThatArrivesUntilClose(t *testing.T) {
 	testConns(t, func(t *testing.T, open func(network, addr string) Conn) {
 		from, to := open("udp4", "127.0.0.1:0"), open("udp4", "127.0.0.1:0")

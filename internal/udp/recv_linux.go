@@ -83,6 +83,10 @@ func (s *Socket) serve(trains []Train, handle func(arrived []Train)) error {
 	r, want, soft := &s.receiver, min(len(trains), readSlots), 0
 	all := func(fd uintptr) bool {
 		for {
+			// The descriptor stays open until this function returns: who floods the socket must not keep it open.
+			if s.closed.Load() {
+				return false
+			}
 			r.reset(want)
 			if !r.recvmmsg(fd) {
 				return false

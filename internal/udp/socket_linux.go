@@ -30,6 +30,7 @@ type Socket struct {
 	zones    zoneTable
 	receiver receiver // of the one reader
 
+	closed    atomic.Bool
 	truncated atomic.Uint64
 	overflow  atomic.Uint64
 
@@ -162,7 +163,10 @@ func (s *Socket) MaxSegments() int {
 func (s *Socket) SetReadDeadline(t time.Time) error { return s.conn.SetReadDeadline(t) }
 
 // Close implements Conn.
-func (s *Socket) Close() error { return s.conn.Close() }
+func (s *Socket) Close() error {
+	s.closed.Store(true)
+	return s.conn.Close()
+}
 
 // Stats returns what the socket got, and what happened to it since. Any goroutine may call it.
 func (s *Socket) Stats() Stats {
