@@ -86,6 +86,58 @@ var ends = []struct {
 	}},
 }
 
+// TestDialEndsWithItsReason: a Dial that waits has no connection to close yet, so
+// that it has ends of its own.
+func TestDialEndsWithItsReason(t *testing.T) {
+	for _, end := range []struct {
+		name string
+		conf *quic.Config
+		end  func(w *world, cancel context.CancelFunc) // nil = time does it
+		want func(err error) bool
+	}{
+		{"context cancelled", nil, func(_ *world, cancel context.CancelFunc) { cancel() }, func(err error) bool {
+			return errors.Is(err, context.Canceled) && !errors.Is(err, net.ErrClosed)
+		}},
+		{"transport closed", nil, func(w *world, _ context.CancelFunc) { w.client.Close() }, func(err error) bool { return errors.Is(err, net.ErrClosed) }},
+		{"handshake timeout", &quic.Config{HandshakeTimeout: time.Second}, nil, func(err error) bool {
+			var e *quic.HandshakeTimeoutError
+			var ne net.Error
+			return errors.Is(err, net.ErrClosed) && errors.As(err, &e) && errors.As(err, &ne) && ne.Timeout()
+		}},
+		{"idle timeout", &quic.Config{HandshakeTimeout: -1, MaxIdleTimeout: time.Second}, nil, func(err error) bool {
+			var e *quic.IdleTimeoutError
+			var ne net.Error
+			return errors.Is(err, net.ErrClosed) && errors.As(err, &e) && errors.As(err, &ne) && ne.Timeout()
+		}},
+	} {
+		for _, dial := range []string{"Dial", "DialEarly"} {
+			t.Run(dial+", "+end.name, func(t *testing.T) {
+				inWorld(t, calm, func(w *world) { // nobody listens
+					ctx, cancel := context.WithCancel(background)
+					defer cancel()
+					if end.end != nil {
+						time.AfterFunc(time.Second, func() { end.end(w, cancel) })
+					}
+					call := w.client.Dial
+					if dial == "DialEarly" {
+						call = w.client.DialEarly
+					}
+					start := time.Now()
+					c, err := call(ctx, w.server.LocalAddr(), w.clientTLS, end.conf)
+					if c != nil || !end.want(err) {
+						t.Errorf("got %v and %T: %v", c, err, err)
+					}
+					w.wantTook("the call", start, time.Second, 5*time.Second)
+					time.Sleep(10 * time.Second) // RFC 9000 §10.2: a closing connection answers for three PTOs
+					if n := w.client.Stats().Connections; n != 0 {
+						t.Errorf("%d connections are left of it", n)
+					}
+				})
+			})
+		}
+	}
+}
+
 // TestEveryWaitEndsWithItsReason runs every call that waits into every end.
 func TestEveryWaitEndsWithItsReason(t *testing.T) {
 	for _, call := range calls {
