@@ -118,10 +118,15 @@ func (c *Conn) followPeer(now hook.Instant, newest bool) {
 		a.path.scid = a.dcid
 		a.path.spin.received(a.spin, c.client)
 	}
-	if c.client || a.path == c.path {
+	switch {
+	case c.client:
 		return
-	}
-	if a.nonProbing && newest {
+	case a.path == c.path:
+		if a.nonProbing && newest && len(c.paths) > 1 {
+			c.want(nil)
+		}
+		return
+	case a.nonProbing && newest:
 		// RFC 9000 §9.2, §9.3: a non-probing packet with the highest number moves
 		// the connection.
 		if p := c.admit(now); p != nil {
@@ -137,6 +142,13 @@ func (c *Conn) followPeer(now hook.Instant, newest bool) {
 
 // peerMoved sends to the peer's new address from now on.
 func (c *Conn) peerMoved(now hook.Instant, p *path) {
+	// RFC 9000 §9.6.2: but to where the server would rather be reached only when
+	// that path is validated, since whoever forwards packets can change where they go.
+	if !p.validated && !c.prefers(c.path.local) && c.prefers(p.local) {
+		c.want(p)
+		c.startValidation(now, p)
+		return
+	}
 	old := c.path
 	c.setPath(now, p)
 	c.events.push(Event{Kind: EventMoved, Socket: p.socket})
@@ -150,6 +162,26 @@ func (c *Conn) peerMoved(now hook.Instant, p *path) {
 	if old.validated {
 		c.startValidation(now, old)
 	}
+}
+
+// want lets the connection move to p when it is validated, and to no other path.
+func (c *Conn) want(p *path) {
+	for _, q := range c.paths {
+		q.wanted = q == p
+	}
+}
+
+// prefers reports whether a server would rather be reached at one of its
+// addresses.
+func (c *Conn) prefers(local netip.Addr) bool {
+	return local.IsValid() && (local == c.cfg.PreferredV4.Addr() || local == c.cfg.PreferredV6.Addr())
+}
+
+// left reports whether the packet at work came to an address that a server left
+// for its preferred one.
+func (c *Conn) left() bool {
+	a := c.arrival
+	return a.path != c.path && a.local.IsValid() && c.prefers(c.path.local) && !c.prefers(a.local)
 }
 
 // Move asks for another path: from a socket of the driver, and one of its

@@ -34,6 +34,7 @@ type path struct {
 	validation validation
 	spin       spin
 	wanted     bool         // by us: the connection moves here when it is validated
+	migrating  bool         // the log awaits what becomes of the move here
 	tuple      string       // its name in the log; "" = the first path
 	until      hook.Instant // it is forgotten then unless it is in use; 0 = no such plan
 }
@@ -188,8 +189,11 @@ func (c *Conn) setPath(now hook.Instant, p *path) {
 		return
 	}
 	c.path.until, p.until, p.wanted = 0, 0, false
-	c.log.MigrationState(now, "migration_complete", p.tuple)
 	c.path = p
+	c.log.MigrationState(now, "migration_started", p.tuple)
+	if p.migrating = !p.validated; !p.migrating {
+		c.log.MigrationState(now, "migration_complete", p.tuple)
+	}
 	c.ids.promote(p.dcid)
 	c.det.SetPath(p.rec)
 	c.det.SetAmplificationBlocked(false)

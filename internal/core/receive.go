@@ -199,6 +199,12 @@ func (c *Conn) receiveShort(now hook.Instant, pkt []byte, ecn uint8) {
 		c.dropped(now, wire.Packet1RTT, len(pkt), err)
 		return
 	}
+	if largest, some := c.spaces[recovery.AppData].recv.Largest(); c.left() && some && pn > largest {
+		// RFC 9000 §9.6.2: newer packets at the old address are dropped, those that
+		// were delayed are not.
+		c.dropPacket(now, wire.Packet1RTT, len(pkt), "rejected")
+		return
+	}
 	c.arrival.spin = pkt[0]&wire.ShortSpinBit != 0
 	info := qlog.PacketInfo{Type: wire.Packet1RTT, Number: pn, HasNumber: true, DCID: h.DCID, Size: len(pkt), ECN: ecn, KeyPhase: pkt[0]&wire.ShortKeyPhase != 0}
 	// RFC 9000 §17.3.1: reserved bits that are not zero.

@@ -106,6 +106,10 @@ func (c *Conn) pathValidated(now hook.Instant, p *path) {
 		c.events.push(Event{Kind: EventMoved, Socket: p.socket})
 	}
 	if c.path == p {
+		if p.migrating {
+			p.migrating = false
+			c.log.MigrationState(now, "migration_complete", p.tuple)
+		}
 		c.retirePaths(now)
 		c.issueToken(now)
 	}
@@ -140,6 +144,9 @@ func (c *Conn) validationFailed(now hook.Instant, p *path) {
 // fallBack returns to the path that was validated last (RFC 9000 §9.3.2).
 func (c *Conn) fallBack(now hook.Instant) {
 	failed, back := c.path, c.lastValidated()
+	if failed.migrating {
+		c.log.MigrationState(now, "migration_abandoned", failed.tuple)
+	}
 	switch {
 	case back != nil:
 		c.setPath(now, back)

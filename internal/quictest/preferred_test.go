@@ -88,6 +88,96 @@ func TestUnreachablePreferredAddressIsLeftAlone(t *testing.T) {
 	m.fetch("100000")
 }
 
+// preferredHost is an address of the server of another host.
+var preferredHost = netip.AddrPortFrom(netsim.ServerV4.Next(), netsim.ServerPort)
+
+// newPreferred is a client whose server announces preferredHost, and that has an
+// ID of the server, and one for it, to spare.
+func newPreferred(t *testing.T) (r *RawPeer, first netip.AddrPort) {
+	r = NewRawClient(t, RawOptions{Config: func(cfg *core.Config) { cfg.PreferredV4 = preferredHost }}).Connect()
+	r.Send(App, newID(1, 0))
+	r.DCID = r.newestID()
+	r.AutoAck = false
+	r.Replies = nil
+	return r, r.remote
+}
+
+// wantFrom lets the server send data, and checks where it leaves from.
+func (r *RawPeer) wantFrom(what string, want netip.AddrPort) {
+	r.t.Helper()
+	r.Replies = nil
+	s, ok := r.Conn.Open(false)
+	if !ok {
+		r.t.Fatal("no stream")
+	}
+	r.Conn.Write(s, []byte("here"))
+	r.Flush()
+	if p, _ := r.WantFrame(what, wire.FrameStream); p.From != want.Addr() {
+		r.t.Errorf("%s: data from %v, want %v", what, p.From, want.Addr())
+	}
+}
+
+func TestServerStaysUntilThePreferredAddressIsProved(t *testing.T) {
+	r, first := newPreferred(t)
+	r.remote = preferredHost
+	r.Send(App, frame(wire.FramePing), large())
+	replies := r.Replies
+	if p, _ := r.WantFrame("RFC 9000 §9.6.2: the server probes from its preferred address", wire.FramePathChallenge); p.From != preferredHost.Addr() {
+		t.Errorf("the challenge came from %v", p.From)
+	}
+	r.wantFrom("RFC 9000 §9.6.2: not proved yet", first)
+	r.Replies = replies
+	r.answer(r.local)
+	r.wantFrom("RFC 9000 §9.6.2: proved", preferredHost)
+}
+
+func TestServerStaysWhenThePreferredAddressDoesNotAnswer(t *testing.T) {
+	r, first := newPreferred(t)
+	r.remote = preferredHost
+	r.Send(App, frame(wire.FramePing), large())
+	r.Advance(10 * time.Second)
+	r.wantFrom("RFC 9000 §9.6.2: never proved", first)
+}
+
+func TestServerStaysWithAClientThatComesBackBeforeTheProof(t *testing.T) {
+	r, first := newPreferred(t)
+	r.remote = preferredHost
+	r.Send(App, frame(wire.FramePing), large())
+	replies := r.Replies
+	r.remote = first
+	r.Send(App, frame(wire.FramePing))
+	r.Replies = replies
+	r.remote = preferredHost
+	r.answer(r.local)
+	r.remote = first
+	r.wantFrom("the newest packet came to the first address", first)
+}
+
+func TestNewerPacketsAtTheAddressThatAServerLeftAreDropped(t *testing.T) {
+	r, first := newPreferred(t)
+	delayed := r.NextNumber(App)
+	r.remote = preferredHost
+	r.Send(App, frame(wire.FramePing), large())
+	r.answer(r.local)
+	r.remote = first
+	dropped := r.Conn.Stats().PacketsDropped
+	r.Send(App, stream(0, 0, "newer", true))
+	if got := r.Conn.Stats().PacketsDropped; got != dropped+1 || len(r.Opened) != 0 {
+		t.Errorf("RFC 9000 §9.6.2: %d packets dropped, streams %v; want the newer packet dropped", got-dropped, r.Opened)
+	}
+	r.wantFrom("and nothing moves", preferredHost)
+	r.SendNumber(App, delayed, stream(4, 0, "delayed", true))
+	if got := r.Conn.Stats().PacketsDropped; got != dropped+1 || len(r.Opened) == 0 {
+		t.Errorf("RFC 9000 §9.6.2: %d packets dropped, streams %v; want the delayed one processed", got-dropped, r.Opened)
+	}
+	r.wantFrom("nor then", preferredHost)
+	r.remote = preferredHost
+	r.Send(App, stream(0, 0, "newer", true))
+	if len(r.Opened) != 2 {
+		t.Errorf("streams %v, want that of the lost packet, too", r.Opened)
+	}
+}
+
 func TestIDOfThePreferredAddressCountsAndHasNumberOne(t *testing.T) {
 	preferred := &wire.PreferredAddress{V4: preferredPort, ConnID: []byte("00000001")}
 	copy(preferred.ResetToken[:], "0000000000000001")

@@ -111,6 +111,7 @@ type Reply struct {
 	DCID     string
 	Token    string
 	To       netip.AddrPort
+	From     netip.Addr
 	Socket   int
 	Raw      []byte // Retry and Version Negotiation: the packet; nil otherwise
 }

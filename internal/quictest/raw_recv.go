@@ -102,7 +102,7 @@ func (r *RawPeer) take(data []byte) {
 func (r *RawPeer) takePacket(data []byte, size int) int {
 	var h wire.Header
 	var version wire.Version // of a long header
-	p := Reply{Type: wire.Packet1RTT, Datagram: r.GotDatagrams, Size: size, To: r.batch.Remote, Socket: r.batch.Socket}
+	p := Reply{Type: wire.Packet1RTT, Datagram: r.GotDatagrams, Size: size, To: r.batch.Remote, From: r.batch.Local, Socket: r.batch.Socket}
 	id := App
 	if wire.IsLongHeader(data[0]) {
 		if inv, _ := wire.ParseInvariant(data); !r.client && r.initialID == nil && inv.Version != r.first {
