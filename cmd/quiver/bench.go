@@ -39,7 +39,7 @@ Workloads:
   pingpong        1 KiB there and back again, on one stream
   rr1, rr32       requests and responses of 1 KiB, a stream each, 1 or 32 in flight
   handshake       connections, each for one byte, 8 at a time; resumed: with a ticket
-  idle            what a server keeps for each connection that does nothing
+  idle            what a server keeps for each connection, 3 s after the last was made
   all             down, down100, up, pingpong, rr1, rr32, handshake, resumed, idle`,
 		Example: `  quiver bench --vs quic-go,tcp-tls --workload down,rr32 --over loopback,veth`,
 		Args:    cobra.NoArgs,

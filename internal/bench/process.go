@@ -81,6 +81,9 @@ func (m *measurement) run(ctx context.Context, p place, s side, w Work, r *Run) 
 		return fmt.Errorf("client: %w", err)
 	}
 	if w.Kind == perf.Idle {
+		if err := settle(ctx); err != nil {
+			return err
+		}
 		if err := server.ask("memory", &r.Idle); err != nil {
 			return fmt.Errorf("server: %w", err)
 		}
@@ -98,6 +101,20 @@ func (m *measurement) run(ctx context.Context, p place, s side, w Work, r *Run) 
 	r.Seconds, r.P50, r.P99, r.Client = result.Seconds, result.P50, result.P99, result.Memory
 	r.ServerCPU, r.ClientCPU = server.cpu(), client.cpu()
 	return nil
+}
+
+// settleTime is how long connections are left alone before they count as idle:
+// those that were made last still have acknowledgments, tickets and timers
+// under way, of whichever stack they are.
+const settleTime = 3 * time.Second
+
+func settle(ctx context.Context) error {
+	select {
+	case <-time.After(settleTime):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // process is a server or a client that runs.
