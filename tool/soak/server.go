@@ -196,7 +196,7 @@ func (g *guest) obey(s *quic.Stream, o *order) error {
 	case resetUp:
 		n, err := g.read(s, o.Seed, int(o.At)+1)
 		if !gaveUp(err, o.Code) {
-			return fmt.Errorf("read %d bytes of %d: got %v, want a reset with code %d", n, o.At, err, o.Code)
+			return fmt.Errorf("read %d bytes of %d: got %w, want a reset with code %d", n, o.At, err, o.Code)
 		}
 		return g.answer(s, o)
 	case stopUp:

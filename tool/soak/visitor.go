@@ -162,7 +162,7 @@ func (v *visitor) receive(s *quic.Stream, o *order) error {
 	case resetDown, keepDown:
 		n, err := v.read(s, o.Seed+1, int(o.At)+1)
 		if !gaveUp(err, o.Code) {
-			return fmt.Errorf("read %d bytes of %d: got %v, want a reset with code %d", n, o.At, err, o.Code)
+			return fmt.Errorf("read %d bytes of %d: got %w, want a reset with code %d", n, o.At, err, o.Code)
 		}
 		if both := v.conn.ConnectionState().SupportsStreamResetPartialDelivery; o.Verb == keepDown && both.Local && both.Remote && n != int(o.At) {
 			return fmt.Errorf("reset after %d bytes, %d were protected", n, o.At)
