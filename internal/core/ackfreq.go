@@ -116,8 +116,10 @@ func (c *Conn) appendProbe(p *packet, buf []byte) {
 	if p.id == recovery.AppData && c.confirmed && c.peer.MinAckDelay >= 0 {
 		c.put(p, buf, &wire.Frame{Type: wire.FrameImmediateAck})
 	}
-	if p.ackOnly {
-		// RFC 9002 §6.2.4: a probe is ack-eliciting, if need be by a PING.
+	// RFC 9002 §6.2.4: a probe is ack-eliciting, if need be by a PING. That of a
+	// client must also move the connection if the network has moved the client,
+	// which new connection IDs alone do not (RFC 9000 §9.1).
+	if p.ackOnly || c.client && p.id == recovery.AppData && !p.early {
 		c.put(p, buf, &wire.Frame{Type: wire.FramePing})
 	}
 }

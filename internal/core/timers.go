@@ -95,6 +95,12 @@ func (c *Conn) onLossTimeout(now hook.Instant) {
 			c.probe(id, 1)
 		}
 	}
+	// Nor can a server read our Handshake packets once it has confirmed the
+	// handshake. If that did not reach us because the network moved us, only
+	// 1-RTT packets tell it where we are.
+	if c.client && probe.Space == recovery.Handshake && c.complete && c.det.ElicitingInFlight(recovery.AppData) {
+		c.probe(recovery.AppData, 1)
+	}
 	// The server has nothing to answer early data with before it has the
 	// ClientHello: what is in flight may be as lost as that.
 	if probe.Space == recovery.Initial && c.early.state == EarlyOffered && c.det.ElicitingInFlight(recovery.AppData) {

@@ -175,15 +175,15 @@ func (c *Conn) appendDatagram(now hook.Instant, b *Batch, limit int, free bool) 
 	return at - start
 }
 
-// stuck reports whether handshake data waits for a window that early data, or
-// its answer, fills. Nothing would ever empty it: what is in flight can be
+// stuck reports whether handshake data waits for a window that early data, its
+// answer, or what a client sent after its Finished fills. Nothing would ever empty it: what is in flight can be
 // acknowledged after the handshake only, and until then no timer is armed for it.
 //
 // DEVIATES RFC 9002 §7: one packet leaves beyond the congestion window, as on a
 // probe timeout, because without it the connection never goes on.
 func (c *Conn) stuck(id recovery.SpaceID) bool {
 	s := &c.spaces[id]
-	if id == recovery.AppData || c.confirmed || c.early.state == EarlyNone || c.det.ElicitingInFlight(id) {
+	if id == recovery.AppData || c.confirmed || !c.det.ElicitingInFlight(recovery.AppData) || c.det.ElicitingInFlight(id) {
 		return false
 	}
 	start, end := s.out.pending(s.out.end())

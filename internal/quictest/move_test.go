@@ -238,6 +238,24 @@ func TestCongestionStateIsKeptForAPortAndNotForAnAddress(t *testing.T) {
 	}
 }
 
+// Between the server's end of the handshake and the client's, the server has no
+// Handshake keys any more, and the client hears nothing at its new address.
+func TestClientThatIsMovedBeforeItKnowsOfTheEndOfTheHandshakeIsFound(t *testing.T) {
+	link := netsim.LinkConfig{Delay: 15 * time.Millisecond}
+	p := NewPair(t, Seed(t, 1), Options{ToServer: link, ToClient: link, NAT: netsim.NAT{First: 50 * time.Millisecond, Addr: true}})
+	var server *Peer
+	p.Server.OnConn = func(c *Peer) { server = c; c.Serve(answer) }
+	c := p.Dial()
+	p.Run(time.Second, func() bool { return c.Established })
+	f := c.Get([]byte("1000"))
+	if !p.Run(time.Second, func() bool { return server != nil && server.Confirmed }) || c.Confirmed {
+		t.Fatal("want a server that has confirmed the handshake, and a client that has not heard of it")
+	}
+	if !p.Run(5*time.Second, func() bool { return f.Done }) || f.Err != nil {
+		t.Errorf("RFC 9002 §6.2.4: the client got no answer at its new address: %v", f.Err)
+	}
+}
+
 // The runner's rebind-port and rebind-addr: the client does not know that it has
 // another address, and at times has nothing to say.
 func TestTransferSurvivesRebinding(t *testing.T) {
