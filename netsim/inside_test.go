@@ -440,7 +440,8 @@ func TestInsideRelayNeedsLittleProcessorTime(t *testing.T) {
 	if share > 15 && !raceDetector {
 		t.Errorf("at 10 Mbit/s the relay uses %.1f %% of a processor, want a few", share)
 	}
-	if uint64(n)+st.ToServer.QueueDrops != packets {
+	// What the receiver's socket had no room for is not the relay's fault.
+	if n == 0 || st.ToServer.Delivered+st.ToServer.QueueDrops != packets {
 		t.Errorf("%d packets arrive, %d are dropped from the queue, of %d: %+v", n, st.ToServer.QueueDrops, packets, st)
 	}
 }
