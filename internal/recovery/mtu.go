@@ -160,8 +160,9 @@ func (m *MTU) onLosses(bigAcked, bigLost bool) (fell bool) {
 }
 
 // onTimeout looks for a black hole after the count-th probe timeout in a row: when every packet is large, no acknowledgment reveals a loss.
+// The losses before it count, too: on a slow path there may be no time for as many timeouts before the connection is idle.
 func (m *MTU) onTimeout(count int) (fell bool) {
-	return count >= mtuBlackHole && m.current > m.base && m.fallBack()
+	return m.bigLosses+count >= mtuBlackHole && m.current > m.base && m.fallBack()
 }
 
 // fallBack returns to the base size and searches below the size that failed; the raise timer that ends this search tries larger ones again.

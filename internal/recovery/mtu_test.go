@@ -198,6 +198,23 @@ func TestMTUBlackHoleIsFoundByLosses(t *testing.T) {
 }
 
 // Security 23, when every packet is large and no acknowledgment comes at all.
+func TestMTUBlackHoleIsFoundByLossesAndTimeouts(t *testing.T) {
+	r := newRig(t, true)
+	r.p.MTU.current, r.p.MTU.low = 1452, 1452
+	for range mtuBlackHole - 1 {
+		r.sendSize(1452, AckEliciting)
+		for range 3 {
+			r.sendSize(300, AckEliciting)
+		}
+		next := r.d.NextNumber(AppData)
+		r.ack(next-3, next-1)
+	}
+	r.sendSize(1452, AckEliciting)
+	wantVar(r, "two detections", r.p.MTU.Current(), 1452)
+	r.timeout()
+	wantVar(r, "and the first probe timeout", r.p.MTU.Current(), 1200)
+}
+
 func TestMTUBlackHoleIsFoundByTimeouts(t *testing.T) {
 	r := newRig(t, true)
 	r.p.MTU.current, r.p.MTU.low = 1452, 1452
