@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	fmt.Fprintf(stdout, "seed %d, %d connections for %v\n", *seed, *conns, *duration)
-	s := &soak{conns: *conns, seed: *seed, long: min(maxLife, *duration), only: *only, idle: min(idleTimeout, *duration), tally: newTally(stderr), out: stdout}
+	s := &soak{conns: *conns, seed: *seed, long: min(maxLife, *duration), only: *only, idle: min(idleTimeout, 2*time.Second+2**duration), tally: newTally(stderr), out: stdout}
 	if err := s.run(ctx, *duration); err != nil {
 		fmt.Fprintf(stderr, "soak: error: %v\n", err)
 		return 1

@@ -17,7 +17,7 @@ import (
 var loopback = net.IPv4(127, 0, 0, 1)
 
 const (
-	idleTimeout = 5 * time.Second
+	idleTimeout = 15 * time.Second
 	opTimeout   = 40 * time.Second // for one stream; longer means that it hangs
 )
 
