@@ -249,7 +249,8 @@ func judge(l *life, cause error) (kind string, ok bool) {
 		// Whoever does not hear of the end waits in vain.
 		return "idle", over || l.dead
 	case errors.As(cause, &reset):
-		return "reset", over
+		// Who counts on from its own last packet may be idle later than the other.
+		return "reset", over || l.dead
 	case errors.As(cause, &path):
 		return "path lost", over
 	case errors.As(cause, &handshake):

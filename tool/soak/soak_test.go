@@ -99,7 +99,7 @@ func TestOnlyTheScriptExplainsAnEnd(t *testing.T) {
 		{&quic.ApplicationError{Remote: true}, "over unknown"},
 		{&quic.IdleTimeoutError{}, "over dead dark moved early unknown"},
 		{&quic.HandshakeTimeoutError{}, "over dark moved early unknown"},
-		{&quic.StatelessResetError{}, "over dark moved early unknown"},
+		{&quic.StatelessResetError{}, "over dead dark moved early unknown"},
 		{&quic.NoViablePathError{}, "over unknown"},
 		{&quic.TransportError{Code: applicationError, Remote: true}, "over unknown"},
 		{&quic.TransportError{Code: applicationError}, ""},
