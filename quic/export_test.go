@@ -25,3 +25,16 @@ func (t *Transport) IDs() int {
 
 // Abandon forgets the connection without a word to the peer.
 func (c *Conn) Abandon() { c.abandon(net.ErrClosed) }
+
+// DeadlinePending reports whether a timer of a deadline runs, and stops it.
+func DeadlinePending(s *Stream) bool {
+	s.in.c.mu.Lock()
+	defer s.in.c.mu.Unlock()
+	pending := false
+	for _, h := range []*half{&s.in, &s.out} {
+		if h.bounds != nil && h.bounds.deadline.timer != nil {
+			pending = h.bounds.deadline.timer.Stop() || pending
+		}
+	}
+	return pending
+}

@@ -113,7 +113,13 @@ func (h *half) context(ended func() error) context.Context {
 // core, is not nil. The caller holds c.mu.
 func (h *half) tell(err error) {
 	h.changed.Broadcast()
-	if err != nil && h.bounds != nil && h.bounds.end != nil {
+	if err == nil || h.bounds == nil {
+		return
+	}
+	if t := h.bounds.deadline.timer; t != nil {
+		t.Stop() // nobody will wait again, and it keeps the connection in memory
+	}
+	if h.bounds.end != nil {
 		h.bounds.end(h.publicError(err))
 	}
 }

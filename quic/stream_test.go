@@ -56,6 +56,27 @@ func TestDeadlinesWakeAndPass(t *testing.T) {
 	})
 }
 
+func TestDeadlineEndsWithWhatItBounds(t *testing.T) {
+	inWorld(t, calm, func(w *world) {
+		c, s := w.pair(nil, nil)
+		cs, ss := w.streams(c, s)
+		reset, _ := w.streams(c, s)
+		for _, stream := range []*quic.Stream{cs, ss, reset} {
+			stream.SetDeadline(time.Now().Add(time.Hour))
+		}
+		reset.CancelRead(1)
+		reset.CancelWrite(1)
+		if quic.DeadlinePending(reset) {
+			t.Error("the deadlines of a stream that was given up are pending")
+		}
+		c.CloseWithError(0, "")
+		time.Sleep(time.Minute)
+		if quic.DeadlinePending(cs) || quic.DeadlinePending(ss) {
+			t.Error("the deadlines of a connection that has ended are pending, and keep it in memory")
+		}
+	})
+}
+
 func TestDeadlineTakenAwayNeverFires(t *testing.T) {
 	inWorld(t, calm, func(w *world) {
 		cs, ss := w.streams(w.pair(nil, nil))
