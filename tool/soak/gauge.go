@@ -56,8 +56,8 @@ func (g gauge) covers(now gauge) bool { return len(g.differences(now)) == 0 }
 
 // differences names what is not back at g.
 func (g gauge) differences(now gauge) (out []string) {
-	if now.goroutines != g.goroutines {
-		out = append(out, fmt.Sprintf("%d goroutines, want %d", now.goroutines, g.goroutines))
+	if now.goroutines > g.goroutines {
+		out = append(out, fmt.Sprintf("%d goroutines, want at most %d", now.goroutines, g.goroutines))
 	}
 	if now.fds != g.fds {
 		out = append(out, fmt.Sprintf("%d descriptors, want %d", now.fds, g.fds))

@@ -12,7 +12,7 @@
 // compared with what was sent.
 //
 // A line on standard output tells how it goes, every ten seconds. At the end,
-// while the servers still listen, goroutines and descriptors must be exactly as
+// while the servers still listen, descriptors must be exactly and goroutines at most as
 // many as before the first connection (after a warm-up), and the heap may have
 // grown by 2 MiB; when the servers are closed, too, goroutines and descriptors
 // must be as many as at the start of the program. The exit status is 0 if that is
