@@ -23,7 +23,9 @@ func acceptAll(ctx context.Context, l Listener) error {
 		if err != nil {
 			return err
 		}
-		go serveConn(ctx, c)
+		// The connection ends with its listener. Watching a context, too, is
+		// memory of the load's and not of the stack's, whoever made the context.
+		go serveConn(context.WithoutCancel(ctx), c)
 	}
 }
 
