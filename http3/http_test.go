@@ -427,3 +427,27 @@ func TestTransportHeedsTheServersLimit(t *testing.T) {
 		}
 	})
 }
+
+func TestRequestOutlivesTheOneWhoseDialItSharesAndThatIsGivenUp(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.serveFunc(ok)
+		tr := w.roundTripper()
+		ctx, giveUp := context.WithCancel(w.Context())
+		first := make(chan error, 1)
+		go func() {
+			r, _ := http.NewRequestWithContext(ctx, http.MethodGet, "https://example.org/", nil)
+			_, err := tr.RoundTrip(r)
+			first <- err
+		}()
+		time.Sleep(10 * time.Millisecond) // the handshake takes longer
+		go func() {
+			time.Sleep(10 * time.Millisecond)
+			giveUp()
+		}()
+		resp, err := w.get(tr, "/")
+		w.wantBody(resp, err, "")
+		if err := <-first; !errors.Is(err, context.Canceled) {
+			t.Errorf("the request that was given up ended with %v, want context.Canceled", err)
+		}
+	})
+}

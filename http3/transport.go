@@ -45,7 +45,8 @@ var _ http.RoundTripper = (*Transport)(nil)
 
 // A host is one connection, or the attempt at one.
 type host struct {
-	ready chan struct{} // closed when one of the two is set
+	began context.Context // of the request that began it
+	ready chan struct{}   // closed when one of the two is set
 	conn  *ClientConn
 	err   error
 }
@@ -60,16 +61,10 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	for first := true; ; first = false {
-		h := t.host(r.Context(), addr)
-		select {
-		case <-h.ready:
-		case <-r.Context().Done():
+		h, err := t.connection(r.Context(), addr)
+		if err != nil {
 			closeBody(r)
-			return nil, context.Cause(r.Context())
-		}
-		if h.err != nil {
-			closeBody(r)
-			return nil, h.err
+			return nil, err
 		}
 		resp, err := h.conn.roundTrip(r)
 		if err == nil || !first || !errors.Is(err, errNotProcessed) {
@@ -151,19 +146,38 @@ func closeBody(r *http.Request) {
 	}
 }
 
-// host returns the connection to addr, or begins one. The first who asks
-// lends its context; if that ends, the next begins again.
-func (t *Transport) host(ctx context.Context, addr string) *host {
+// connection waits for a connection to addr that can be used.
+func (t *Transport) connection(ctx context.Context, addr string) (*host, error) {
+	for {
+		h, ours := t.host(ctx, addr)
+		select {
+		case <-h.ready:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		if h.err == nil {
+			return h, nil
+		}
+		// Another request began the dial, and was given up: that is not our failure.
+		if ours || h.began.Err() == nil {
+			return nil, h.err
+		}
+	}
+}
+
+// host returns the connection to addr, or begins one: ours says that it did.
+// The first who asks lends its context to the dial.
+func (t *Transport) host(ctx context.Context, addr string) (h *host, ours bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if h := t.hosts[addr]; h != nil && h.usable() {
-		return h
+		return h, false
 	}
-	h := &host{ready: make(chan struct{})}
+	h = &host{ready: make(chan struct{}), began: ctx}
 	if t.closed {
 		h.err = fmt.Errorf("http3: transport: %w", net.ErrClosed)
 		close(h.ready)
-		return h
+		return h, true
 	}
 	if t.hosts == nil {
 		t.hosts = make(map[string]*host)
@@ -173,7 +187,7 @@ func (t *Transport) host(ctx context.Context, addr string) *host {
 		h.conn, h.err = t.connect(ctx, addr)
 		close(h.ready)
 	}()
-	return h
+	return h, true
 }
 
 // usable reports whether requests can still begin, or will be able to.
