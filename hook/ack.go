@@ -2,6 +2,9 @@ package hook
 
 import "time"
 
+// DeferAck is the answer of an extension's AckPolicy that leaves the decision to the next one, and at last to the built-in policy.
+const DeferAck Instant = -1
+
 // AckPolicy decides when the 1-RTT packets received so far are acknowledged. It is asked once per train of datagrams, after the whole train
 // was processed, and only while an acknowledgment is owed. Initial and Handshake packets are always acknowledged at once and never get here.
 type AckPolicy interface {

@@ -30,6 +30,8 @@ type Congestion interface {
 type CongestionConfig struct {
 	// DatagramSize is the largest datagram that the path is known to carry, in bytes; MTUChanged tells when it grows.
 	DatagramSize int
+	// Path numbers the paths that a connection has at one time, from 0.
+	Path uint8
 }
 
 // SlowStarter is an optional part of a Congestion: the pacer doubles the rate it derives while InSlowStart is true, since a window that

@@ -1,0 +1,93 @@
+package hook
+
+import "time"
+
+// FrameDecl declares one type of an extension's own frames. On the wire a frame is its type, which the connection chose when the extension was
+// agreed on, the length of the body, and the body.
+type FrameDecl struct {
+	Name         string
+	AckEliciting bool // it wants an acknowledgment, and counts in flight
+	// InFlight must be true if AckEliciting is. Frames without it are sent whatever the congestion window says, in at most two packets a
+	// round trip.
+	InFlight  bool
+	RideAlong bool // written by Packets only, at the end of packets that carry something else; body at most MaxRideAlong bytes
+	Early     bool // may travel in 0-RTT packets
+	MaxLen    int  // bytes of the largest body; at most MaxFrameBody
+}
+
+// Frames is what an extension with frames of its own implements: OpFrameProcess, OpFrameWrite, OpFrameFate.
+type Frames interface {
+	// ProcessFrame takes a frame of the peer's half. f is valid during the call.
+	ProcessFrame(f *ReceivedFrame) Verdict
+	// WriteFrame writes the body of a reserved frame to b, whose length is the room, and returns how many bytes it wrote. 0 drops the
+	// reservation, Defer keeps it for another packet.
+	WriteFrame(t Token, b []byte, p *PacketPlan) int
+	// FrameFate tells what became of a frame that was written, once: Acked, FrameLost or Dropped. Lost frames are not sent again unless they
+	// are reserved again. Frames that elicit no acknowledgment have no fate.
+	FrameFate(t Token, fate Fate, rtt time.Duration)
+}
+
+// Defer is the answer of a hook that leaves the decision to the next one, and at last to the core.
+const Defer = -1
+
+// Token names a reservation, and the frame that was written for it. 0 is none.
+type Token uint32
+
+// Reservation asks for room for one frame.
+type Reservation struct {
+	Frame  uint8 // index in Info.Frames
+	Size   int   // bytes of the largest body it may have; at most FrameDecl.MaxLen
+	Urgent bool  // before the reservations that are not
+	Wait   bool  // it may wait until something else is sent
+}
+
+// Verdict is what became of a received frame.
+type Verdict uint8
+
+// Verdicts on received frames.
+const (
+	FrameTaken     Verdict = iota
+	FrameIgnored           // it came too late, or says nothing new
+	FrameMalformed         // the peer's half is broken: the extension is detached, the connection goes on
+)
+
+// Fate is what became of a sent frame.
+type Fate uint8
+
+// The fates of sent frames.
+const (
+	FrameAcked   Fate = iota
+	FrameLost         // its packet was declared lost
+	FrameDropped      // nobody will ever know: the connection ended, or 0-RTT was rejected
+)
+
+// ReceivedFrame is a frame of an extension that arrived.
+type ReceivedFrame struct {
+	Now    Instant
+	Packet uint64 // number of the packet it came in
+	Path   uint8
+	Index  uint8  // in Info.Frames
+	Body   []byte // valid during the call
+	// Before holds the frames of the packet that come before this one, without leading ACK frames, if the frame rides along and Info.Payload
+	// is set; else nil. It is what the sender's SendPayload saw. Valid during the call.
+	Before []byte
+}
+
+// PacketPlan is a 1-RTT packet of ours that is being filled.
+type PacketPlan struct {
+	Now      Instant
+	Packet   uint64 // its number
+	Path     uint8
+	Room     int    // bytes that frames may take, that are not there yet
+	InFlight int    // bytes in flight on the path, without this packet
+	Window   int    // congestion window of the path
+	Waiting  uint64 // bytes of streams that wait to be sent for the first time
+	Early    bool   // a 0-RTT packet
+
+	// Packets.BeginPacket may set these.
+	Reserve int // bytes to leave free at the end of the packet; at most MaxReserve
+	Ride    int // index of a frame to append once the packet carries something that was not an ACK; -1 = none
+}
+
+// MaxReserve is how many bytes of each packet an extension may keep free: what a ride-along frame, or the head of a repair packet, takes.
+const MaxReserve = 64
