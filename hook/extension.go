@@ -247,7 +247,7 @@ type Callee interface {
 	AppCall(op uint32, in, out []byte) ([]byte, error)
 }
 
-// EventTaker is how an extension takes what the peer's half sent with Conn.Event.
+// EventTaker is how an extension with OpTakeEvent takes what the peer's half sent with Conn.Event.
 type EventTaker interface {
 	TakeEvent(payload []byte) // valid during the call
 }

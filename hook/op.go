@@ -13,6 +13,7 @@ const (
 	OpDetach       Op = 3 // it ends
 	OpTimer        Op = 4 // a timer of its own has passed
 	OpAppCall      Op = 5 // the application calls it
+	OpTakeEvent    Op = 6 // the peer's half sent a message
 
 	OpReceiveDatagram Op = 20 // a UDP datagram arrived
 	OpReceivePayload  Op = 21 // a 1-RTT packet was opened: its frames
@@ -83,6 +84,7 @@ var ops = [NumOps]struct {
 	OpDetach:          {"detach", Replace},
 	OpTimer:           {"timer", Replace},
 	OpAppCall:         {"app_call", Replace},
+	OpTakeEvent:       {"take_event", After},
 	OpReceiveDatagram: {"rx_datagram_meta", After},
 	OpReceivePayload:  {"rx_payload", Before},
 	OpReceiveDone:     {"rx_done", After},
