@@ -30,7 +30,8 @@ var layers = map[string][]string{
 	"netsim":                       {"internal/udp"},
 	"internal/dissect":             {"internal/wire", "internal/crypt"},
 	"internal/dissect/dissecttest": {"internal/wire", "internal/crypt"},
-	"internal/quictest":            {"hook", "internal/wire", "internal/crypt", "internal/recovery", "internal/qlog", "internal/core", "netsim"},
+	"internal/virtual":             {"hook", "internal/wire", "internal/crypt", "internal/recovery", "internal/core", "netsim"},
+	"internal/quictest":            {"hook", "internal/wire", "internal/crypt", "internal/recovery", "internal/qlog", "internal/core", "internal/virtual", "netsim"},
 
 	// Floor 3.
 	"http3":            {"quic", "internal/wire"},
@@ -68,7 +69,7 @@ type never struct {
 }
 
 var nevers = append(pureNevers(), []never{
-	{pkg: "*", imports: modulePath + "/internal/core", why: "HTTP/3, plugins and sockets use the public API of quic, as any program does", except: []string{"quic", "internal/quictest"}},
+	{pkg: "*", imports: modulePath + "/internal/core", why: "HTTP/3, plugins and sockets use the public API of quic, as any program does", except: []string{"quic", "internal/virtual", "internal/quictest"}},
 	{pkg: "interop", imports: modulePath + "/internal/core", why: "the runner judges Quiver as a stranger, from its packets"},
 	{pkg: "interop/check", imports: modulePath + "/internal/core", why: "a judge does not share the code of the judged"},
 	{pkg: "internal/dissect", imports: modulePath + "/internal/core", why: "a second reader must not share the first one's mistakes"},

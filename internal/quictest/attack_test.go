@@ -232,7 +232,7 @@ func TestDamagedNetworkDeliversEveryByteOnce(t *testing.T) {
 		c.Close(p.Clock.Now(), 0, "")
 		c.Flush()
 		p.Run(time.Minute, func() bool { return false })
-		if n := p.Client.router.Len() + p.Server.router.Len(); n != 0 {
+		if n := p.Client.Router.Len() + p.Server.Router.Len(); n != 0 {
 			t.Fatalf("%d connection IDs stay", n)
 		}
 	})

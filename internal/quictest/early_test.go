@@ -49,12 +49,12 @@ func earlyPair(t *testing.T, seed uint64, opts Options) *Pair {
 func runUntil(t *testing.T, p *Pair, what string, done func() bool) {
 	t.Helper()
 	if !p.Run(2*time.Minute, done) {
-		t.Fatalf("seed %d: %s never came; client: %v, server: %v", p.Seed, what, p.Client.errs(), p.Server.errs())
+		t.Fatalf("seed %d: %s never came; client: %v, server: %v", p.Seed, what, errs(p.Client), errs(p.Server))
 	}
 }
 
 // errs lists why connections ended.
-func (e *Endpoint) errs() (list []error) {
+func errs(e *Endpoint) (list []error) {
 	for _, c := range e.Conns {
 		list = append(list, c.Err())
 	}
@@ -66,7 +66,7 @@ func (p *Pair) dialEarly(requests ...string) (*Peer, []*Fetch) {
 	p.t.Helper()
 	conn, err := core.NewClient(p.Clock.Now(), &p.Client.Config, p.Client.Addr.Addr(), p.Server.Addr)
 	must(err)
-	c := p.Client.add(conn)
+	c := p.Client.Add(conn)
 	var all []*Fetch
 	for _, r := range requests {
 		s, ok := c.Open(false)
@@ -81,7 +81,7 @@ func (p *Pair) dialEarly(requests ...string) (*Peer, []*Fetch) {
 	}
 	c.OnEvent = func(e core.Event) {
 		if f, ok := userOf(e.Stream); ok && e.Kind == core.EventReadable && !f.Done {
-			f.Done = c.readInto(e.Stream, f)
+			f.Done = c.ReadInto(e.Stream, f)
 		}
 	}
 	c.Flush()
@@ -359,7 +359,7 @@ func replay(p *Pair, flight [][]byte) (opened int) {
 		}
 	}
 	for _, d := range flight {
-		p.Server.receive(&netsim.Packet{Data: bytes.Clone(d), Src: p.Client.Addr, Dst: p.Server.Addr})
+		p.Server.Receive(&netsim.Packet{Data: bytes.Clone(d), Src: p.Client.Addr, Dst: p.Server.Addr})
 	}
 	p.Run(3*time.Minute, func() bool { return false }) // the handshake never ends
 	return opened

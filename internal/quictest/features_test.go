@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed51309289/quiver/internal/core"
+	"github.com/seed51309289/quiver/internal/virtual"
 	"github.com/seed51309289/quiver/internal/wire"
 	"github.com/seed51309289/quiver/netsim"
 )
@@ -147,7 +148,7 @@ func TestMTUProbesAreAloneAndPadded(t *testing.T) {
 // ecnOn gives both sides ECN and a link that does mark to every packet.
 func ecnPair(t *testing.T, mark func(ecn uint8) uint8) *Pair {
 	p := NewPair(t, 1, Options{})
-	p.remark = mark
+	p.Remark = mark
 	serve(p)
 	return p
 }
@@ -155,7 +156,7 @@ func ecnPair(t *testing.T, mark func(ecn uint8) uint8) *Pair {
 func TestECNIsValidatedOnAPathThatCarriesIt(t *testing.T) {
 	p := ecnPair(t, func(e uint8) uint8 { return e })
 	runTransfer(t, p, []byte("300000"))
-	if n := p.marked; n < 100 {
+	if n := p.Marked; n < 100 {
 		t.Errorf("RFC 9000 §13.4.2: only %d marked packets of a whole transfer", n)
 	}
 }
@@ -174,11 +175,11 @@ func TestECNIsGivenUpOnABadPath(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := ecnPair(t, mark)
 			runTransfer(t, p, []byte("300000"))
-			before := p.marked
+			before := p.Marked
 			f := p.Client.Conns[0].Get([]byte("300000"))
 			p.Run(time.Minute, func() bool { return f.Done })
-			if p.marked != before {
-				t.Errorf("RFC 9000 §13.4.2: %d packets are marked after validation failed", p.marked-before)
+			if p.Marked != before {
+				t.Errorf("RFC 9000 §13.4.2: %d packets are marked after validation failed", p.Marked-before)
 			}
 		})
 	}
@@ -189,7 +190,7 @@ func TestECT1IsMarkedAndValidated(t *testing.T) {
 	opts := Options{Config: func(_ netsim.Side, cfg *core.Config) { cfg.L4S = true }}
 	p := NewPair(t, 1, opts)
 	others := 0
-	p.remark = func(e uint8) uint8 {
+	p.Remark = func(e uint8) uint8 {
 		if e != 0 && e != ect1 {
 			others++
 		}
@@ -198,15 +199,15 @@ func TestECT1IsMarkedAndValidated(t *testing.T) {
 	serve(p)
 	runTransfer(t, p, []byte("300000"))
 	st := p.Server.Conns[0].Stats()
-	if others > 0 || p.marked < 100 || st.ECN != "capable" || st.ReportedECT1 == 0 || st.ReportedECT0 != 0 {
-		t.Errorf("RFC 9331 §4.1: %d packets marked, %d of them not ECT(1); ECN %s, reported %d ECT(1) and %d ECT(0)", p.marked, others, st.ECN, st.ReportedECT1, st.ReportedECT0)
+	if others > 0 || p.Marked < 100 || st.ECN != "capable" || st.ReportedECT1 == 0 || st.ReportedECT0 != 0 {
+		t.Errorf("RFC 9331 §4.1: %d packets marked, %d of them not ECT(1); ECN %s, reported %d ECT(1) and %d ECT(0)", p.Marked, others, st.ECN, st.ReportedECT1, st.ReportedECT0)
 	}
 }
 
 func TestPathThatDropsMarkedPacketsWorks(t *testing.T) {
 	p := ecnPair(t, func(e uint8) uint8 {
 		if e != 0 {
-			return dropMark
+			return virtual.DropMark
 		}
 		return e
 	})

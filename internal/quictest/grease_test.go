@@ -112,7 +112,7 @@ func TestClientClearsNoBitBeforeItKnowsItsServer(t *testing.T) {
 		}
 		return d
 	}})
-	p.Server.router.Accept(nil)
+	p.Server.Router.Accept(nil)
 	p.Dial()
 	p.Run(20*time.Second, func() bool { return false })
 	if len(first) < 5 {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed51309289/quiver/internal/core"
+	"github.com/seed51309289/quiver/internal/virtual"
 	"github.com/seed51309289/quiver/internal/wire"
 )
 
@@ -230,7 +231,7 @@ func TestClientInitialIsLargeAndItsIDUnpredictable(t *testing.T) {
 			t.Errorf("RFC 9000 §14.1: Initial in a datagram of %d bytes", p.Size)
 		}
 	}
-	q := NewRawServer(t, RawOptions{Config: func(cfg *core.Config) { cfg.Rand = defaultConfig(8, 0).Rand }})
+	q := NewRawServer(t, RawOptions{Config: func(cfg *core.Config) { cfg.Rand = virtual.DefaultConfig(8, 0).Rand }})
 	if bytes.Equal(r.odcid, q.odcid) {
 		t.Errorf("two connections chose the ID %x", r.odcid)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/seed51309289/quiver/internal/core"
 	"github.com/seed51309289/quiver/internal/crypt"
 	"github.com/seed51309289/quiver/internal/recovery"
+	"github.com/seed51309289/quiver/internal/virtual"
 	"github.com/seed51309289/quiver/internal/wire"
 	"github.com/seed51309289/quiver/netsim"
 )
@@ -147,7 +148,7 @@ func newRaw(t testing.TB, client bool, opts RawOptions) *RawPeer {
 		side, r.remote, r.local = netsim.Right, r.local, r.remote
 	}
 	clientTLS, serverTLS := TLSConfigs(r.Clock.Now(), "test")
-	r.cfg = defaultConfig(7, side)
+	r.cfg = virtual.DefaultConfig(7, side)
 	r.cfg.TLS = clientTLS
 	own := serverTLS
 	if client {
@@ -159,7 +160,7 @@ func newRaw(t testing.TB, client bool, opts RawOptions) *RawPeer {
 	if opts.TLS != nil {
 		opts.TLS(own)
 	}
-	rc := routerConfig(&r.cfg, side)
+	rc := virtual.RouterConfig(&r.cfg, side)
 	if opts.Retry {
 		rc.Retry = func(netip.AddrPort) bool { return true }
 	}

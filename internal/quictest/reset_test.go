@@ -266,7 +266,7 @@ func TestReliableBytesSurviveLoss(t *testing.T) {
 				got[id] = &bytes.Buffer{}
 			}
 			var se *core.StreamError
-			if _, err := c.readSome(e.Stream, got[id]); errors.As(err, &se) {
+			if _, err := c.ReadSome(e.Stream, got[id]); errors.As(err, &se) {
 				ends[id] = se.Code
 			}
 		}

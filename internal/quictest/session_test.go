@@ -199,7 +199,7 @@ func TestVersionNegotiationRejectsEarlyData(t *testing.T) {
 	p := earlyPair(t, 1, Options{Config: func(side netsim.Side, cfg *core.Config) {
 		cfg.Versions, cfg.FirstVersion = []wire.Version{wire.Version2, wire.Version1}, wire.Version2
 	}})
-	p.Server.router.Accept([]wire.Version{wire.Version1})
+	p.Server.Router.Accept([]wire.Version{wire.Version1})
 	p.Server.Config.Versions = []wire.Version{wire.Version1}
 	c, f := p.dialEarly("100")
 	if c.Early() != core.EarlyOffered {

@@ -341,7 +341,7 @@ func TestRetiredResetTokensDoNot(t *testing.T) {
 
 func TestTwoEndpointsDoNotResetEachOtherForEver(t *testing.T) {
 	p := NewPair(t, Seed(t, 5), Options{})
-	p.Client.send(append([]byte{0x40}, make([]byte, 1000)...), 0, p.Server.Addr, 0)
+	p.Client.Send(append([]byte{0x40}, make([]byte, 1000)...), 0, p.Server.Addr, 0)
 	p.Run(time.Minute, func() bool { return false })
 	if st := p.Sim.Stats(); st.ToServer.Packets+st.ToClient.Packets > 30 {
 		t.Errorf("RFC 9000 §21.11: %d packets", st.ToServer.Packets+st.ToClient.Packets)

@@ -1,4 +1,4 @@
-package quictest
+package virtual
 
 import (
 	"bytes"
@@ -70,28 +70,28 @@ func (p *Peer) Get(request []byte) *Fetch {
 			return
 		}
 		if f, ok := e.Stream.User.(*Fetch); ok && !f.Done {
-			f.Done = p.readInto(e.Stream, f)
+			f.Done = p.ReadInto(e.Stream, f)
 		}
 	}
 	p.Flush()
 	return f
 }
 
-func (p *Peer) readInto(s *core.Stream, f *Fetch) bool {
-	end, err := p.readSome(s, &f.Body)
+func (p *Peer) ReadInto(s *core.Stream, f *Fetch) bool {
+	end, err := p.ReadSome(s, &f.Body)
 	f.Err = err
 	return end || err != nil
 }
 
 func (p *Peer) readAll(s *core.Stream, into *bytes.Buffer) bool {
-	end, _ := p.readSome(s, into)
+	end, _ := p.ReadSome(s, into)
 	return end
 }
 
-func (p *Peer) readSome(s *core.Stream, into *bytes.Buffer) (end bool, err error) {
+func (p *Peer) ReadSome(s *core.Stream, into *bytes.Buffer) (end bool, err error) {
 	var buf [4096]byte
 	for {
-		n, err := p.Read(p.End.pair.Clock.Now(), s, buf[:])
+		n, err := p.Read(p.Now(), s, buf[:])
 		into.Write(buf[:n])
 		if err == io.EOF {
 			return true, nil
