@@ -24,11 +24,25 @@ func (s *Sim) hazard(at time.Time, l *link, f *flight) string {
 		l.udp++
 		return fmt.Sprintf("dropped: packet %d is on the drop list", number)
 	}
-	if chosen(l.Loss, l.LossBurst, &l.lost, luck(s.seed, f.from, forLoss, l.udp)) {
+	if l.loses(luck(s.seed, f.from, forLoss, l.udp)) {
 		l.udp++
 		return "dropped: random loss"
 	}
 	return ""
+}
+
+// loses decides whether a packet is lost. With LossRun it walks the chain of Gilbert ("Capacity of a burst-noise channel", 1960): in a burst
+// every packet is lost, outside none; a burst lasts LossRun packets in the mean, and begins as often as makes Loss the share that is lost.
+func (l *link) loses(r uint64) bool {
+	if l.LossRun <= 0 {
+		return chosen(l.Loss, l.LossBurst, &l.lost, r)
+	}
+	p := 1 - 1/l.LossRun // of a burst to go on
+	if !l.bad {
+		p = l.Loss / (1 - l.Loss) / l.LossRun
+	}
+	l.bad = l.Loss > 0 && chosen(p, l.LossBurst, &l.lost, r)
+	return l.bad
 }
 
 // chosen draws for one packet with probability p. After burst hits in a row it lets one packet pass without

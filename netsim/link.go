@@ -16,6 +16,7 @@ type LinkConfig struct {
 
 	Loss         float64       // probability that a packet is lost
 	LossBurst    int           // after so many losses in a row one packet passes; 0 = no cap
+	LossRun      float64       // mean length of a run of losses, at least 1 (Gilbert); Loss is then at most LossRun/(LossRun+1); 0 = no memory
 	Corrupt      float64       // probability that one byte of a packet is changed
 	CorruptBurst int           // as LossBurst
 	Duplicate    float64       // probability that a packet arrives twice
@@ -69,6 +70,7 @@ type link struct {
 	sent    uint64      // packets that the link accepted
 	udp     uint64      // UDP packets that reached the far end
 	lost    int         // run of losses
+	bad     bool        // with LossRun: in a burst
 	damaged int         // run of corruptions
 }
 

@@ -116,6 +116,7 @@ func freeParams() []param {
 		{"mtu", "BYTES", "largest IP packet", setMTU},
 		{"loss", "PERCENT", "UDP packets that are lost", setLoss},
 		{"loss-burst", "BURST", "most losses in a row", setLossBurst},
+		{"loss-run", "PACKETS", "mean length of a run of losses (each packet by itself)", setLossRun},
 		{"corrupt", "PERCENT", "UDP packets that are damaged", setCorrupt},
 		{"duplicate", "PERCENT", "UDP packets that arrive twice", setDuplicate},
 		{"reorder", "PERCENT", "packets that are held back", setReorder},
@@ -144,6 +145,7 @@ func setMTUChange(l *LinkConfig, v string) error { return parseTime(v, 0, &l.MTU
 
 func setLoss(l *LinkConfig, v string) error      { return parsePercent(v, &l.Loss) }
 func setLossBurst(l *LinkConfig, v string) error { return parseCount(v, 1, maxBurst, &l.LossBurst) }
+func setLossRun(l *LinkConfig, v string) error   { return parseRun(v, &l.LossRun) }
 func setCorrupt(l *LinkConfig, v string) error   { return parsePercent(v, &l.Corrupt) }
 func setCorruptBurst(l *LinkConfig, v string) error {
 	return parseCount(v, 1, maxBurst, &l.CorruptBurst)

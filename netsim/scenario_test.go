@@ -73,6 +73,7 @@ func TestParseScenarioErrorsNameWhatExists(t *testing.T) {
 		{"zero rate", "simple-p2p --bandwidth=0", `want a rate`, ""},
 		{"negative queue", "simple-p2p --queue=-1", "want a whole number from 0 to 1000000", ""},
 		{"percentage above 100", "drop-rate --rate_to_client=101", "want a percentage from 0 to 100", ""},
+		{"short run", "link --loss-run=0.5", `--loss-run: got "0.5", want a number of packets, at least 1`, ""},
 		{"zero repeat", "blackhole --repeat=0", "want a whole number from 1", ""},
 		{"direction", "blackhole --direction=up", "want both, toclient or toserver", ""},
 		{"drop zero", "droplist --drops_to_client=0", "want a comma list of packet numbers", ""},

@@ -112,3 +112,13 @@ func parseCount(v string, lo, hi int, n *int) error {
 	*n = x
 	return nil
 }
+
+// parseRun reads the mean length of a run.
+func parseRun(v string, mean *float64) error {
+	x, ok := parseNumber(v)
+	if !ok || x < 1 || x > maxBurst {
+		return errors.New("a number of packets, at least 1")
+	}
+	*mean = x
+	return nil
+}
