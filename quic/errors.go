@@ -11,6 +11,10 @@ import (
 // TransportErrorCode is an error code of RFC 9000 §20.1.
 type TransportErrorCode uint64
 
+// PluginError ends a connection on which one side broke the rules of the
+// exchange of plugins, or refused a plugin that the other one requires.
+const PluginError = TransportErrorCode(core.PluginError)
+
 // String returns the code's name.
 func (c TransportErrorCode) String() string { return core.Code(c).String() }
 

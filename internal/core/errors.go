@@ -34,6 +34,7 @@ const (
 	NoViablePath            Code = 0x10
 	VersionNegotiationError Code = 0x11  // RFC 9368 §4
 	CryptoError             Code = 0x100 // to 0x1ff: plus a TLS alert
+	PluginError             Code = wire.PluginError
 )
 
 var codeNames = [...]string{
@@ -51,6 +52,9 @@ func (c Code) String() string {
 	if c >= CryptoError && c < CryptoError+256 {
 		alert := strings.TrimPrefix(tls.AlertError(c-CryptoError).Error(), "tls: ")
 		return fmt.Sprintf("CRYPTO_ERROR %#x (%s)", uint64(c), alert)
+	}
+	if c == PluginError {
+		return "PLUGIN_ERROR"
 	}
 	return fmt.Sprintf("error %#x", uint64(c))
 }

@@ -60,6 +60,9 @@ func (c *Conn) handleFrames(now hook.Instant, id recovery.SpaceID, info *qlog.Pa
 	var f wire.Frame
 	for len(payload) > 0 {
 		n, err := wire.Next(payload, &f)
+		if f.Type >= wire.FramePlugin {
+			return eliciting, unknownFrame(f.Type)
+		}
 		if err != nil {
 			return eliciting, frameError(&f, err)
 		}

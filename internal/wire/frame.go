@@ -66,7 +66,7 @@ type Frame struct {
 
 	Ack Ack // ACK
 
-	Sequence      uint64 // NEW_CONNECTION_ID, RETIRE_CONNECTION_ID, ACK_FREQUENCY
+	Sequence      uint64 // NEW_CONNECTION_ID, RETIRE_CONNECTION_ID, ACK_FREQUENCY, control frames of plugins
 	RetirePriorTo uint64
 	ConnID        []byte
 	ResetToken    [16]byte
@@ -76,6 +76,11 @@ type Frame struct {
 	// an acknowledgment, MaxDelay how long, in microseconds, and Reordering
 	// after how much reordering none may wait; 0 = reordering does not matter.
 	Threshold, MaxDelay, Reordering uint64
+
+	// Control frames of plugins: Local is the plugin's number, Status that of a
+	// PLUGIN_ANSWER. Data is the body of an offer, the reason phrase, the content,
+	// the message, the list of a PLUGIN_KEEP; or the body of a plugin's own frame.
+	Local, Status uint64
 }
 
 // Ack is the content of an ACK frame (RFC 9000 §19.3).
@@ -137,6 +142,12 @@ func (t FrameType) String() string {
 		return "DATAGRAM"
 	case FrameAckFrequency:
 		return "ACK_FREQUENCY"
+	}
+	switch {
+	case t.IsPluginControl():
+		return pluginFrameNames[t-FramePluginOffer]
+	case t.IsPlugin():
+		return fmt.Sprintf("PLUGIN %#x", uint64(t))
 	}
 	return fmt.Sprintf("frame %#x", uint64(t))
 }
@@ -276,6 +287,9 @@ func (f *Frame) extension(r *reader) error {
 	case FrameAckFrequency:
 		f.Sequence, f.Threshold, f.MaxDelay, f.Reordering = r.varint(), r.varint(), r.varint(), r.varint()
 	default:
+		if f.Type.IsPlugin() || f.Type.IsPluginControl() {
+			return f.plugin(r)
+		}
 		return ErrFrameType
 	}
 	return nil

@@ -97,6 +97,9 @@ func AppendFrame(b []byte, f *Frame) []byte {
 		b = AppendVarint(b, f.MaxDelay)
 		b = AppendVarint(b, f.Reordering)
 	default:
+		if f.Type.IsPlugin() || f.Type.IsPluginControl() {
+			return appendPlugin(b, f)
+		}
 		panic("BUG: AppendFrame cannot write " + f.Type.String())
 	}
 	return b

@@ -72,6 +72,7 @@ type Params struct {
 	// keep, whole microseconds; -1 = it does not understand ACK_FREQUENCY.
 	MinAckDelay time.Duration
 	Versions    *VersionInformation // nil = absent
+	Plugins     PluginParams        // zero = absent
 	// GreaseQUICBit says that the sender takes packets whose fixed bit is 0 (RFC 9287).
 	GreaseQUICBit bool
 
@@ -148,6 +149,9 @@ func AppendParams(b []byte, p *Params) []byte {
 	}
 	if p.Versions != nil {
 		bytesParam(paramVersionInformation, p.Versions.append(nil))
+	}
+	if p.Plugins.Version != 0 {
+		bytesParam(paramPlugins, p.Plugins.append(nil))
 	}
 	if p.GreaseQUICBit {
 		bytesParam(paramGreaseQUICBit, nil)
@@ -247,6 +251,8 @@ func (p *Params) set(id uint64, v []byte, fromServer bool) (wrong string) {
 		return setFlag(&p.GreaseQUICBit, v)
 	case paramVersionInformation:
 		return p.setVersions(v, fromServer)
+	case paramPlugins:
+		return p.Plugins.set(v)
 	default:
 		return p.setInt(id, v)
 	}

@@ -20,6 +20,7 @@ func fullParams() Params {
 		Preferred:        &PreferredAddress{V4: netip.MustParseAddrPort("192.0.2.1:443"), V6: netip.MustParseAddrPort("[2001:db8::1]:8443"), ConnID: []byte{7, 7}, ResetToken: [16]byte{1}},
 		MaxDatagramFrame: 65535, ResetStreamAt: true, MinAckDelay: 0,
 		Versions: &VersionInformation{Chosen: Version2, Available: AppendVersions(nil, 0x1a2a3a4a, Version2)}, GreaseQUICBit: true,
+		Plugins: PluginParams{Version: PluginVersion, MaxControl: 1 << 14, Accepts: true},
 	}
 }
 
@@ -103,6 +104,10 @@ func TestParamsRefuse(t *testing.T) {
 		id         uint64
 		reason     string
 	}{
+		{name: "plugins in two integers", in: "af1c9a41 03 01 44b0", id: 0x2f1c9a41, reason: "not three integers"},
+		{name: "plugins in four integers", in: "af1c9a41 05 01 44b0 01 01", id: 0x2f1c9a41, reason: "not three integers"},
+		{name: "plugins of version 0", in: "af1c9a41 04 00 44b0 01", id: 0x2f1c9a41, reason: "has version 0"},
+		{name: "plugins with small control frames", in: "af1c9a41 04 01 44af 01", id: 0x2f1c9a41, reason: "of 1199 bytes, want at least 1200"},
 		{name: "twice the same", in: "04 01 05  04 01 05", id: 4, reason: "sent twice"},
 		{name: "twice the same unknown", in: "1b 00 01 01 05 1b 00", id: 0x1b, reason: "sent twice"},
 		{name: "original ID from a client", in: "00 01 aa", fromClient: true, id: 0, reason: "only a server"},
