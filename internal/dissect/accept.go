@@ -69,6 +69,11 @@ func (d *dissector) readFrames(c *Conn, from role, level int, p *Packet, plain [
 		case wire.FrameNewConnectionID:
 			d.addID(ref{c, from}, f.ConnID)
 			d.addResetToken(f.ResetToken)
+		case wire.FramePluginOffer:
+			c.ends[from].addOffer(&f)
+		}
+		if f.Type.IsPlugin() {
+			c.namePlugin(&kept)
 		}
 		d.frames = append(d.frames, kept)
 		plain = plain[n:]
@@ -151,6 +156,8 @@ func copyFrame(f *wire.Frame, n int) Frame {
 		k.Data = bytes.Clone(f.Path[:])
 	case wire.FrameConnectionClose, wire.FrameApplicationClose:
 		k.Code, k.Culprit, k.Length, k.Data = f.Code, f.Culprit, len(f.Data), bytes.Clone(f.Data)
+	default:
+		copyPlugin(&k, f)
 	}
 	return k
 }

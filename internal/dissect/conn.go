@@ -72,6 +72,7 @@ type end struct {
 	early     *crypt.Keys
 	traffic   []*crypt.Keys // by key generation; limit: maxGenerations
 	current   int           // index in traffic
+	offers    []offer       // plugins that it offered; limit: maxOffers
 }
 
 type initialKeys struct {

@@ -95,6 +95,9 @@ func (f *Frame) String() string {
 	case wire.FrameApplicationClose:
 		return fmt.Sprintf("CONNECTION_CLOSE application %#x %q", f.Code, f.Data)
 	}
+	if f.Type.IsPlugin() || f.Type.IsPluginControl() {
+		return f.pluginText()
+	}
 	return name
 }
 

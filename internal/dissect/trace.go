@@ -24,6 +24,7 @@ const (
 	maxKeyLogLines     = 1 << 17 // limit: secrets read from key logs
 	maxGenerations     = 1 << 12 // limit: key updates followed, for one direction
 	maxResetTokens     = 1 << 14 // limit: stateless reset tokens in one trace
+	maxOffers          = 256     // limit: plugins offered that are remembered, for one direction
 	maxWarnings        = 64      // limit: warnings kept
 )
 
@@ -95,17 +96,22 @@ type Packet struct {
 type Frame struct {
 	Type     wire.FrameType // STREAM and ACK keep their flag bits
 	Fin      bool           // STREAM
-	Length   int            // bytes of data of STREAM, CRYPTO, NEW_TOKEN and reason phrases; of PADDING
+	Length   int            // bytes of data of STREAM, CRYPTO, NEW_TOKEN, plugins and reason phrases; of PADDING
 	Seen     int            // CRYPTO: how many of the bytes an earlier packet of this trace carried
 	StreamID uint64
-	Offset   uint64 // STREAM, CRYPTO; the final size of RESET_STREAM
-	Limit    uint64 // MAX_… and …_BLOCKED
+	Offset   uint64 // STREAM, CRYPTO, PLUGIN_DATA; the final size of RESET_STREAM; the first type of a plugin's frames
+	Limit    uint64 // MAX_… and …_BLOCKED; how many types of frames a plugin has
 	Code     uint64 // RESET_STREAM, STOP_SENDING, CONNECTION_CLOSE
 	Sequence uint64 // NEW_CONNECTION_ID, RETIRE_CONNECTION_ID
 	Retire   uint64 // NEW_CONNECTION_ID: retire prior to
 	Culprit  wire.FrameType
-	Data     []byte // connection ID of NEW_CONNECTION_ID, 8 bytes of PATH_…, token, reason phrase
-	Ack      *Ack   // ACK
+	Data     []byte // connection ID of NEW_CONNECTION_ID, 8 bytes of PATH_…, token, reason phrase; name and version of a plugin offered
+	Local    uint64 // number of a plugin, in PLUGIN_… frames
+	Status   uint64 // PLUGIN_ANSWER
+	// Plugin is the name of the plugin of which a frame is the one with index
+	// Code, if its offer is in the trace.
+	Plugin string
+	Ack    *Ack // ACK
 }
 
 // Ack is the content of an ACK frame.

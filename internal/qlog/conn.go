@@ -113,6 +113,9 @@ func (l *Log) ParametersSet(now hook.Instant, owner string, p *wire.Params) {
 	if p.MinAckDelay >= 0 {
 		e.uint("min_ack_delay", uint64(p.MinAckDelay/time.Microsecond))
 	}
+	if p.Plugins.Version > 0 {
+		e.uint("pq_plugins", p.Plugins.Version)
+	}
 	if a := p.Preferred; a != nil {
 		e.preferred(a)
 	}

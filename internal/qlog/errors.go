@@ -1,5 +1,7 @@
 package qlog
 
+import "github.com/seed51309289/quiver/internal/wire"
+
 // The names of the transport errors of RFC 9000 §20.1, by code.
 var transportErrors = [...]string{
 	"no_error", "internal_error", "connection_refused", "flow_control_error", "stream_limit_error",
@@ -19,6 +21,8 @@ func (e *enc) transportError(k string, code uint64) {
 		e.key(k)
 		e.raw(`"crypto_error_0x1`)
 		e.b = append(e.b, hexDigits[code>>4&15], hexDigits[code&15], '"')
+	case code == wire.PluginError:
+		e.str(k, "plugin_error")
 	default:
 		e.str(k, "unknown")
 		e.uint("error_code", code)

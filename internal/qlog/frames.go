@@ -123,6 +123,8 @@ func (l *Log) oneFrame(size int, exponent uint8) {
 		e.hex("data", f.Path[:])
 	case wire.FrameConnectionClose, wire.FrameApplicationClose:
 		l.closeFrame(f)
+	default:
+		l.pluginFrame(f)
 	}
 }
 
@@ -168,6 +170,12 @@ func frameTypeName(t wire.FrameType) string {
 		return "datagram"
 	case wire.FrameAckFrequency:
 		return "ack_frequency"
+	}
+	switch {
+	case t.IsPluginControl():
+		return pluginFrameNames[t-wire.FramePluginOffer]
+	case t.IsPlugin():
+		return "plugin"
 	}
 	return "unknown"
 }

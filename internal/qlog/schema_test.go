@@ -26,7 +26,7 @@ func (m members) check(t *testing.T, name string, data map[string]any) {
 }
 
 // ours are members that the draft does not name and allows.
-var ours = []string{"frames_truncated", "ecn", "reset_stream_at", "min_ack_delay"}
+var ours = []string{"frames_truncated", "ecn", "reset_stream_at", "min_ack_delay", "pq_plugins"}
 
 // schema is draft-ietf-quic-qlog-quic-events §4 to §6, as far as we write it.
 var schema = map[string]members{
@@ -80,5 +80,14 @@ var frameSchema = map[string]members{
 	"reset_stream_at": "frame_type! stream_id! error! error_code final_size! reliable_size! raw",
 	"ack_frequency":   "frame_type! sequence_number! ack_eliciting_threshold! requested_max_ack_delay! reordering_threshold! raw",
 	"immediate_ack":   "frame_type! raw",
+	"plugin_offer":    "frame_type! sequence_number! local! digest! id! version! size! packed_size! mode! frame_types first_frame_type config_length!",
+	"plugin_answer":   "frame_type! sequence_number! local! status! code reason",
+	"plugin_data":     "frame_type! local! offset! fin raw!",
+	"max_plugin_data": "frame_type! local! maximum!",
+	"plugin_ready":    "frame_type! sequence_number! local!",
+	"plugin_detach":   "frame_type! sequence_number! local! code reason",
+	"plugin_event":    "frame_type! sequence_number! local! raw!",
+	"plugin_keep":     "frame_type! sequence_number! raw!",
+	"plugin":          "frame_type! frame_type_bytes! raw!",
 	"unknown":         "frame_type! frame_type_bytes! raw",
 }
