@@ -41,7 +41,7 @@ func copyPlugin(k *Frame, f *wire.Frame) {
 	case wire.FramePluginOffer:
 		var o wire.PluginOffer
 		if wire.ParsePluginOffer(f.Data, &o) == nil {
-			k.Data = fmt.Appendf(nil, "%s %s", o.ID, o.Version)
+			k.Data = []byte(fmt.Sprintf("%s %s", o.ID, o.Version))
 			k.Length, k.Offset, k.Limit = int(min(o.Packed, 1<<30)), o.TypeBase, o.Frames
 		}
 	case wire.FramePluginAnswer:
