@@ -72,6 +72,9 @@ static inline u32 pq_view_len(void) { return PQ_HEAD->view_len; }
 static inline u8 *pq_write(void) { return (u8 *)PQ_HEAD->out; }
 static inline u32 pq_write_cap(void) { return PQ_HEAD->out_cap; }
 
+/* A setting of the manifest's config by its index, while PQ_ATTACH is handled. */
+static inline i64 pq_setting(u32 i) { return 8 * i + 8 <= PQ_HEAD->view_len ? ((const i64 *)PQ_HEAD->view)[i] : 0; }
+
 /* In-structs and out-structs, by operation. Every one begins with its size and flags. */
 typedef struct { u32 size, flags, state, spare; } pq_attach_in;
 typedef struct { u32 size, flags; u64 low, high; } pq_attach_out;
