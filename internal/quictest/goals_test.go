@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/seed51309289/quiver/internal/core"
-	"github.com/seed51309289/quiver/internal/virtual"
 	"github.com/seed51309289/quiver/netsim"
 )
 
@@ -165,7 +164,7 @@ func TestGoodputFillsTheLink(t *testing.T) {
 // 25 packets, and returns Mbit/s from the dial to the last byte.
 func goodput(t *testing.T, name string) float64 {
 	opts := bothWays(netsim.LinkConfig{Delay: 15 * time.Millisecond, Bandwidth: 10_000_000, QueuePackets: 25})
-	opts.Config = func(_ netsim.Side, cfg *core.Config) { cfg.Congestion = virtual.Congestion(name) }
+	opts.Config = func(_ netsim.Side, cfg *core.Config) { cfg.Congestion = congestion(name) }
 	p := NewPair(t, Seed(t, 1), opts)
 	p.Server.OnConn = func(c *Peer) { c.Serve(func(r []byte) []byte { return make([]byte, atoi(r)) }) }
 	c := p.Dial()

@@ -7,6 +7,7 @@ import (
 	"testing/cryptotest"
 	"time"
 
+	"github.com/seed51309289/quiver/hook"
 	"github.com/seed51309289/quiver/internal/virtual"
 	"github.com/seed51309289/quiver/netsim"
 )
@@ -69,4 +70,11 @@ func (p *Pair) Run(limit time.Duration, done func() bool) bool {
 		p.t.Fatal(err)
 	}
 	return ok
+}
+
+// congestion returns what core.Config.Congestion wants for a built-in controller.
+func congestion(name string) func(mss int) hook.Congestion {
+	f, err := virtual.Congestion(name)
+	must(err)
+	return f
 }

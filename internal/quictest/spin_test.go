@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/seed51309289/quiver/internal/core"
-	"github.com/seed51309289/quiver/internal/virtual"
 	"github.com/seed51309289/quiver/netsim"
 )
 
@@ -51,7 +50,7 @@ func TestAnyNetworkDeliversEveryByte(t *testing.T) {
 		opts := Options{ToServer: anyNetwork(random), ToClient: anyNetwork(random), Retry: random.IntN(4) == 0}
 		opts.Config = func(_ netsim.Side, cfg *core.Config) {
 			cfg.IdleTimeout, cfg.HandshakeTimeout = 0, 0
-			cfg.Congestion = virtual.Congestion([]string{"cubic", "newreno"}[seed%2])
+			cfg.Congestion = congestion([]string{"cubic", "newreno"}[seed%2])
 			cfg.StreamWindow, cfg.ConnWindow = 16<<10, 24<<10
 		}
 		p := NewPair(t, seed, opts)

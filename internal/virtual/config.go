@@ -22,6 +22,7 @@ func DefaultConfig(seed uint64, side netsim.Side) core.Config {
 	random := rand.NewChaCha8(key)
 	var reset crypt.ResetKey
 	random.Read(reset[:])
+	cubic, _ := Congestion("cubic")
 	return core.Config{
 		Rand:             random,
 		Versions:         []wire.Version{wire.Version1, wire.Version2},
@@ -31,22 +32,22 @@ func DefaultConfig(seed uint64, side netsim.Side) core.Config {
 		ConnWindow: 512 << 10, MaxConnWindow: 15 << 20,
 		SendBuffer: 256 << 10, MaxSendBuffer: 8 << 20,
 		MaxStreamsBidi: 100, MaxStreamsUni: 100,
-		Congestion: Congestion("cubic"),
+		Congestion: cubic,
 		MaxMTU:     1452,
 		ResetKey:   &reset,
 	}
 }
 
-// Congestion returns what core.Config.Congestion wants for a built-in controller.
-// It panics if there is none of that name; recovery.New says which there are.
-func Congestion(name string) func(mss int) hook.Congestion {
-	return func(mss int) hook.Congestion {
-		cc, err := recovery.New(name, mss)
-		if err != nil {
-			panic("BUG: virtual: " + err.Error())
-		}
-		return cc
+// Congestion returns what core.Config.Congestion wants for a built-in controller. The
+// error says which there are.
+func Congestion(name string) (func(mss int) hook.Congestion, error) {
+	if _, err := recovery.New(name, 1200); err != nil {
+		return nil, err
 	}
+	return func(mss int) hook.Congestion {
+		cc, _ := recovery.New(name, mss) // the name is known
+		return cc
+	}, nil
 }
 
 // RouterConfig returns what the router in front of cfg's connections wants, and

@@ -16,6 +16,9 @@ import (
 // maxSteps bounds a run: a connection that never comes to rest is a bug.
 const maxSteps = 4_000_000
 
+// Config is what a connection is told.
+type Config = core.Config
+
 // Options describes a Pair. The zero value is a perfect link of 15 ms each way.
 type Options struct {
 	ToServer, ToClient netsim.LinkConfig
