@@ -41,6 +41,7 @@ var layers = map[string][]string{
 	"interop/endpoint": {"quic", "http3"},
 	"interop":          {"netsim", "interop/backend", "interop/certs", "interop/check"},
 	"internal/bench":   {"quic", "interop/certs", "peers", "peers/perf"},
+	"plugin/lab":       {"hook", "internal/virtual", "netsim"},
 	"plugin/wasm":      {},
 	"plugin/wat":       {},
 	"peers":            {"peers/perf"},
