@@ -59,6 +59,14 @@ func (f *body) local(c *cursor, token int, name string, t valueType) {
 	f.types = append(f.types, t)
 }
 
+// localNames returns the name of each local, or nil if none has one.
+func (f *body) localNames() []string {
+	if len(f.locals.names) == 0 {
+		return nil
+	}
+	return f.locals.list
+}
+
 // function encodes the body of a function.
 func (f *body) function(c *cursor) {
 	f.frames = []frame{{elseAt: -1}}

@@ -146,10 +146,15 @@ func printable(c rune) rune {
 	return c
 }
 
-// didYouMean returns a hint if one of the candidates is near to what was written.
+// didYouMean returns a hint if one of the candidates is near to what was
+// written. Names that no person types are not compared, as that would take long.
 func didYouMean(written string, candidates []string) string {
-	best, nearest := "", max(1, len(written)/4)+1
-	for _, c := range candidates {
+	const longest, most = 64, 1000
+	best, nearest := "", min(max(1, len(written)/4), 4)+1
+	if len(written) > longest {
+		return ""
+	}
+	for _, c := range candidates[:min(len(candidates), most)] {
 		if d := distance(written, c, nearest); d < nearest || d == nearest && best != "" && c < best {
 			best, nearest = c, d
 		}

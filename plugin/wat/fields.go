@@ -148,7 +148,7 @@ func (a *assembler) defineFunc(c cursor) {
 	index, u := c.functionType()
 	f := newBody(a, u)
 	c.locals(f)
-	a.locals = append(a.locals, f.locals.list)
+	a.locals = append(a.locals, f.localNames())
 	if c.bad {
 		return
 	}

@@ -2,6 +2,7 @@ package wat
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -63,11 +64,7 @@ func (a *assembler) unknownName(c *cursor, token int, s *space, name string) {
 	if a.errs.full() {
 		return
 	}
-	known := make([]string, 0, len(s.names))
-	for n := range s.names {
-		known = append(known, n)
-	}
-	e.Hint = didYouMean(name, known)
+	e.Hint = didYouMean(name, slices.DeleteFunc(slices.Clone(s.list), func(n string) bool { return n == "" }))
 }
 
 // counted says how many things there are.
