@@ -42,6 +42,7 @@ var layers = map[string][]string{
 	"interop":          {"netsim", "interop/backend", "interop/certs", "interop/check"},
 	"internal/bench":   {"quic", "interop/certs", "peers", "peers/perf"},
 	"plugin/lab":       {"hook", "internal/virtual", "netsim"},
+	"plugin/pack":      {"hook", "plugin/wasm"},
 	"plugin/sdk":       {},
 	"plugin/wasm":      {},
 	"plugin/wat":       {},
