@@ -200,7 +200,9 @@ func (f *body) foldedPlain(in *cursor, token int, name string) {
 	immediates := *in
 	in.skipImmediates()
 	immediates.end = in.at
-	f.operands(in, "operands in parentheses, after the immediates")
+	for !in.done() {
+		f.operand(in, "operands in parentheses, after the immediates")
+	}
 	if i != nil {
 		f.plain(&immediates, token, i)
 		immediates.finish("operands of " + name + " in parentheses")
@@ -214,15 +216,13 @@ func (c *cursor) skipImmediates() {
 	}
 }
 
-// operands encodes folded instructions as far as there are any.
-func (f *body) operands(c *cursor, want string) {
-	for !c.done() && c.head() != "then" {
-		if !c.is(open) {
-			c.unexpected(want)
-			return
-		}
-		f.folded(c)
+// operand encodes a folded instruction.
+func (f *body) operand(c *cursor, want string) {
+	if !c.is(open) {
+		c.unexpected(want)
+		return
 	}
+	f.folded(c)
 }
 
 // foldedIf encodes (if label type condition… (then …) (else …)).
@@ -231,7 +231,9 @@ func (f *body) foldedIf(in *cursor, token int) {
 	blockType := *in
 	in.skipImmediates()
 	blockType.end = in.at
-	f.operands(in, "a condition in parentheses")
+	for !in.done() && in.head() != "then" {
+		f.operand(in, "a condition in parentheses")
+	}
 	f.begin(&blockType, token, label, opIf)
 	blockType.finish("a condition in parentheses")
 	then, ok := in.list("then")
