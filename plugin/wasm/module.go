@@ -250,6 +250,8 @@ func (e Element) Active() bool { return e.Flags&1 == 0 }
 type Body struct {
 	Offset, Start, Code, End int
 	Locals                   uint32
+
+	refs bool // a local is a reference
 }
 
 // Data is a data segment: the bytes from Start to End.

@@ -331,7 +331,7 @@ func readBody(r *reader) Body {
 	for range in.count("groups of locals", maxLocals) {
 		start := in.pos
 		n := in.u32()
-		readValType(&in)
+		b.refs = isRef(readValType(&in)) || b.refs
 		if in.err != nil {
 			break
 		}
