@@ -23,7 +23,7 @@ func (c *Conn) appendFrames(now hook.Instant, p *packet, buf []byte, free bool) 
 		if p.id == recovery.AppData {
 			c.appendControl(p, buf)
 			c.appendStreamControl(p, buf)
-			c.appendData(p, buf)
+			c.appendDataAndContent(p, buf)
 		}
 		if s.probes > 0 {
 			c.appendProbe(p, buf)
@@ -160,6 +160,9 @@ func (c *Conn) appendControl(p *packet, buf []byte) {
 	}
 	if c.control&ctlAckFrequency != 0 {
 		c.appendAckFrequency(p, buf)
+	}
+	if c.control&ctlExchange != 0 {
+		c.appendExchange(p, buf)
 	}
 	if c.control&ctlPing != 0 {
 		if !p.ackOnly || c.put(p, buf, &wire.Frame{Type: wire.FramePing}) {

@@ -41,8 +41,12 @@ var framePlaces = [...]uint8{
 
 func mayCome(t wire.FrameType, in wire.PacketType) bool {
 	places := uint8(inApp | inEarly)
-	if t < wire.FrameType(len(framePlaces)) && framePlaces[t] != 0 {
+	switch {
+	case t < wire.FrameType(len(framePlaces)) && framePlaces[t] != 0:
 		places = framePlaces[t]
+	case t.IsPluginControl() && t != wire.FramePluginEvent && t != wire.FramePluginDetach:
+		// Nobody is to make a server fetch or build a plugin by replaying a first flight.
+		places = inApp
 	}
 	switch in {
 	case wire.PacketInitial:
@@ -60,7 +64,7 @@ func (c *Conn) handleFrames(now hook.Instant, id recovery.SpaceID, info *qlog.Pa
 	var f wire.Frame
 	for len(payload) > 0 {
 		n, err := wire.Next(payload, &f)
-		if f.Type >= wire.FramePlugin {
+		if f.Type >= wire.FramePlugin && !c.takesPart() {
 			return eliciting, unknownFrame(f.Type)
 		}
 		if err != nil {
@@ -74,7 +78,12 @@ func (c *Conn) handleFrames(now hook.Instant, id recovery.SpaceID, info *qlog.Pa
 			return eliciting, err
 		}
 		eliciting = eliciting || f.Type.AckEliciting()
-		if err := c.handleFrame(now, id, &f, info.DCID); err != nil {
+		if f.Type >= wire.FramePlugin {
+			err = c.takePluginFrame(now, &f, n)
+		} else {
+			err = c.handleFrame(now, id, &f, info.DCID)
+		}
+		if err != nil {
 			return eliciting, err
 		}
 		if c.closing.state != stateOpen {
@@ -89,6 +98,9 @@ func (c *Conn) handleFrames(now hook.Instant, id recovery.SpaceID, info *qlog.Pa
 func frameError(f *wire.Frame, err error) error {
 	if errors.Is(err, wire.ErrFrameType) {
 		return unknownFrame(f.Type)
+	}
+	if f.Type.IsPluginControl() {
+		return pluginError(f.Type, "malformed %v", f.Type)
 	}
 	return violation(FrameEncodingError, f.Type, "malformed %v", f.Type)
 }
