@@ -70,12 +70,13 @@ type space struct {
 
 // AckResult tells what an acknowledgment changed.
 type AckResult struct {
-	NewlyAcked     int  // packets
-	AckedEliciting bool // one of them was ack-eliciting
-	Lost           int  // packets declared lost
-	RTTSampled     bool // the path's estimate changed
-	CE             bool // new ECN-CE marks were taken as congestion
-	Persistent     bool // persistent congestion was found
+	NewlyAcked     int   // packets
+	AckedEliciting bool  // one of them was ack-eliciting
+	Lost           int   // packets declared lost
+	RTTSampled     bool  // the estimate of Path changed
+	CE             bool  // new ECN-CE marks were taken as congestion
+	Persistent     bool  // persistent congestion was found
+	Path           *Path // on which the newest of the packets left; nil if it is gone
 }
 
 // NewDetector returns a detector for a connection that starts on path.
@@ -227,7 +228,7 @@ func (d *Detector) OnAck(now hook.Instant, space SpaceID, ranges []Range, ackDel
 	}
 	d.lastEvent = now
 	d.resetBackoff(space)
-	res = AckResult{NewlyAcked: got.packets, AckedEliciting: got.eliciting}
+	res = AckResult{NewlyAcked: got.packets, AckedEliciting: got.eliciting, Path: got.path}
 	// RFC 9002 §5.1: a sample only when the largest acknowledged number is newly acknowledged and a newly acknowledged packet was ack-eliciting.
 	if got.largest == ranges[0].Largest && got.eliciting {
 		res.RTTSampled = d.sampleRTT(now, space, got.path, got.sentAt, ackDelay)
@@ -391,6 +392,19 @@ func (d *Detector) Outstanding(space SpaceID, from uint64) (pn uint64, p *Sent, 
 		}
 	}
 	return 0, nil, false
+}
+
+// Unsettled returns what is remembered of a packet whose fate is unknown, nil for any other. As with Outstanding, only its content may be changed,
+// and it is valid until the next OnSent or SkipNumber.
+func (d *Detector) Unsettled(space SpaceID, pn uint64) *Sent {
+	s := d.spaces[space]
+	if s == nil || pn < s.sent.base || pn >= s.sent.next {
+		return nil
+	}
+	if e := s.sent.at(pn); e.Flags&outstanding != 0 {
+		return e
+	}
+	return nil
 }
 
 // Budget returns what the current path's congestion window and pacer let leave now; see Path.Budget.

@@ -261,7 +261,11 @@ func (r *Received) WantAck(now hook.Instant) bool {
 	}
 	r.pending.Now = now
 	// RFC 9000 §13.2.1: never later than the max_ack_delay we promised, whatever a policy says.
-	r.due = max(now, min(r.policy.AckAt(&r.pending), r.pending.Oldest.Add(r.maxDelay)))
+	at := r.policy.AckAt(&r.pending)
+	if at == hook.DeferAck {
+		at = DefaultAckPolicy.AckAt(&r.pending)
+	}
+	r.due = max(now, min(at, r.pending.Oldest.Add(r.maxDelay)))
 	return now >= r.due
 }
 
