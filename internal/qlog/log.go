@@ -87,11 +87,16 @@ func (l *Log) Err() error {
 func (l *Log) off() bool { return l == nil || l.err != nil }
 
 // begin opens the record of an event and its data object.
-func (l *Log) begin(now hook.Instant, name string) *enc {
+func (l *Log) begin(now hook.Instant, name string) *enc { return l.beginIn(now, "quic", name) }
+
+// beginIn is begin for a name space of events.
+func (l *Log) beginIn(now hook.Instant, space, name string) *enc {
 	e := &l.e
 	e.b = append(e.b[:0], "\x1e{\"time\":"...)
 	e.b = appendMillis(e.b, time.Duration(now))
-	e.raw(`,"name":"quic:`)
+	e.raw(`,"name":"`)
+	e.raw(space)
+	e.raw(":")
 	e.raw(name)
 	e.raw(`","data":{`)
 	return e
