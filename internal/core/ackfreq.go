@@ -56,13 +56,6 @@ func (c *Conn) tuneAcks() {
 	if c.peer.MinAckDelay < 0 || !c.confirmed || q.inFlight {
 		return
 	}
-	policy, ok := c.cfg.AckPolicy.(hook.AckRequester)
-	if c.cfg.AckPolicy == nil {
-		policy, ok = recovery.DefaultAckPolicy, true
-	}
-	if !ok {
-		return
-	}
 	p := c.path.rec
 	if q.state == nil {
 		q.state = new(hook.SendState)
@@ -71,7 +64,7 @@ func (c *Conn) tuneAcks() {
 		Window: p.Window(), DatagramSize: p.MTU.Current(), RTT: p.RTT.Snapshot(), Reordering: recovery.PacketThreshold,
 		MinDelay: c.peer.MinAckDelay, MaxDelay: c.peer.MaxAckDelay, Last: q.asked,
 	}
-	want := policy.RequestAcks(q.state)
+	want := c.wantAcks(q.state)
 	if want == q.asked {
 		return
 	}
@@ -81,6 +74,23 @@ func (c *Conn) tuneAcks() {
 	want.MaxDelay = min(max(want.MaxDelay, c.peer.MinAckDelay), maxRequestedDelay-time.Millisecond).Truncate(time.Microsecond)
 	q.asked, q.inFlight = want, true
 	c.control |= ctlAckFrequency
+}
+
+// wantAcks asks whoever decides what to ask of the peer: an extension, or the
+// configured policy, or the built-in one.
+func (c *Conn) wantAcks(s *hook.SendState) hook.AckRequest {
+	if c.ext != nil {
+		if want, ok := c.ext.requestAcks(s); ok {
+			return want
+		}
+	}
+	if c.cfg.AckPolicy == nil {
+		return recovery.DefaultAckPolicy.RequestAcks(s)
+	}
+	if policy, ok := c.cfg.AckPolicy.(hook.AckRequester); ok {
+		return policy.RequestAcks(s)
+	}
+	return s.Last
 }
 
 // appendAckFrequency appends the request.

@@ -15,15 +15,27 @@ func (c *Conn) appendFrames(now hook.Instant, p *packet, buf []byte, free bool) 
 	s := &c.spaces[p.id]
 	// RFC 9000 §12.5: no ACK in 0-RTT packets.
 	due := s.recv.WantAck(now) && !p.early
+	x := c.ext
+	if p.id != recovery.AppData {
+		x = nil
+	}
+	if x != nil {
+		x.beginPacket(p, due || s.probes > 0 || free && c.wantsBudget())
+	}
 	if due || s.recv.Pending() && free && !p.early {
 		c.appendAck(now, p, buf)
 	}
+	p.frames = p.end
 	if free {
 		c.appendCrypto(p, buf)
 		if p.id == recovery.AppData {
 			c.appendControl(p, buf)
 			c.appendStreamControl(p, buf)
-			c.appendDataAndContent(p, buf)
+			if x == nil || !c.mayCarry(p) {
+				c.appendData(p, buf)
+			} else {
+				x.takeTurns(p, buf)
+			}
 		}
 		if s.probes > 0 {
 			c.appendProbe(p, buf)
@@ -31,11 +43,16 @@ func (c *Conn) appendFrames(now hook.Instant, p *packet, buf []byte, free bool) 
 		if c.ackRun >= maxAckRun && p.ackOnly && due {
 			c.put(p, buf, &wire.Frame{Type: wire.FramePing})
 		}
+	} else if x != nil && c.mayCarry(p) {
+		x.appendExceeding(p, buf)
 	}
 	// An ACK that is not due yet goes alone if it leaves a datagram no room.
 	displaced := p.end > p.payload && free && p.id == recovery.AppData && c.datagramsWait()
-	if p.ackOnly && !due && !displaced {
+	if p.ackOnly && !due && !displaced && !p.plugin {
 		return false
+	}
+	if x != nil {
+		x.endPacket(p, buf)
 	}
 	c.ackRun++
 	if !p.ackOnly {
@@ -160,9 +177,6 @@ func (c *Conn) appendControl(p *packet, buf []byte) {
 	}
 	if c.control&ctlAckFrequency != 0 {
 		c.appendAckFrequency(p, buf)
-	}
-	if c.control&ctlExchange != 0 {
-		c.appendExchange(p, buf)
 	}
 	if c.control&ctlPing != 0 {
 		if !p.ackOnly || c.put(p, buf, &wire.Frame{Type: wire.FramePing}) {
@@ -295,6 +309,10 @@ func (c *Conn) appendStreams(p *packet, buf []byte) {
 			c.blockedByPeer()
 			return
 		}
+		if x := c.ext; x != nil && len(x.table.streamScheduler) > 0 {
+			x.schedule(p)
+			s = t.newData.front()
+		}
 		if !c.appendStreamData(p, buf, s) {
 			t.newData.rotate()
 			return
@@ -357,6 +375,9 @@ const minStreamRoom = 32
 
 func (c *Conn) sentStream(p *packet, s *Stream, start, end uint64, fin bool) {
 	w := &s.send
+	if x := c.ext; x != nil && (end > w.buf.next || fin && !w.finSent) {
+		x.tellDataSent(s.id, max(start, w.buf.next), end, fin)
+	}
 	if end > w.buf.next {
 		c.flow.sent += end - max(start, w.buf.next)
 	}
@@ -366,6 +387,9 @@ func (c *Conn) sentStream(p *packet, s *Stream, start, end uint64, fin bool) {
 		c.sentReliable(s)
 	}
 	if fin {
+		if !w.finSent {
+			c.tellStream(s, hook.StreamFinSent)
+		}
 		w.finSent, w.finLost = true, false
 	}
 	if p.sent.Flags&recovery.HasStream != 0 {

@@ -89,6 +89,8 @@ func (c *Conn) drained() {
 // end leaves the open state. The state lasts three PTOs (RFC 9000 §10.2).
 func (c *Conn) end(now hook.Instant, state connState, err error, owner string, e *CloseError) {
 	c.closing.state, c.closing.err = state, err
+	c.tellState()
+	c.endExtensions()
 	c.closing.until = now.Add(3 * c.pto())
 	entry := qlog.ConnectionClose{Owner: owner, Trigger: "error"}
 	if e != nil {

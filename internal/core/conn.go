@@ -51,10 +51,10 @@ type Conn struct {
 	streams   streamTable
 	flow      connFlow
 	datagrams *datagrams // nil = there never was one
-	exch      *exchange  // of plugins; nil = this end takes no part, or the peer does not
 	ackFreq   ackFrequency
 	count     counters
 	observed  observed
+	ext       *extensions // nil = nothing was ever attached
 	pool      chunkPool
 	slab      frameSlab
 
@@ -87,7 +87,6 @@ const (
 	ctlPing
 	ctlAckFrequency
 	ctlNewToken
-	ctlExchange
 )
 
 // space is one packet number space (RFC 9000 §12.3) with its encryption level.
@@ -187,9 +186,6 @@ func newConn(now Time, cfg *Config, client bool, local netip.Addr, remote netip.
 	c.ids.peerLimit = 2
 	c.skipIn = firstSkip
 	c.keys.lastNumber = wire.MaxVarint
-	if cfg.Plugins {
-		c.exch = &exchange{next: [2]uint64{0, 1}}
-	}
 	c.idle.start(c.at(now), cfg)
 	return c, nil
 }
@@ -245,6 +241,9 @@ func (c *Conn) NextEvent() (Event, bool) {
 	if ok && e.Kind == EventDrained {
 		c.release() // now, when nobody is in the middle of a packet
 	}
+	if ok && e.Kind == EventExtension && !e.Extension.Detached {
+		c.ext.news--
+	}
 	if ok && e.Stream != nil {
 		switch e.Kind {
 		case EventReadable:
@@ -258,7 +257,9 @@ func (c *Conn) NextEvent() (Event, bool) {
 
 // NeedsTransmit reports whether a command of the application left a control
 // frame to send, so that Transmit is due although no data was written.
-func (c *Conn) NeedsTransmit() bool { return c.control != 0 || !c.streams.control.empty() }
+func (c *Conn) NeedsTransmit() bool {
+	return c.control != 0 || !c.streams.control.empty() || c.ext != nil && (c.ext.work || c.ext.wants())
+}
 
 // AckDue reports whether an acknowledgment must leave now.
 func (c *Conn) AckDue(now Time) bool {

@@ -188,6 +188,9 @@ func (q *datagramQueue) pop() []byte {
 
 // handleDatagram takes a DATAGRAM frame (RFC 9221 §4).
 func (c *Conn) handleDatagram(f *wire.Frame) {
+	if c.ext != nil && c.ext.arriving.again {
+		return // an extension recovered the packet before it came
+	}
 	d := c.datagramState()
 	q := &d.in
 	d.received++

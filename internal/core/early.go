@@ -152,6 +152,7 @@ func (c *Conn) rejectEarly(now hook.Instant) {
 		c.peer = absentParams()
 		c.applyLimits(&none)
 	}
+	c.dropEarlyFates()
 	c.det.OnEarlyRejected(c)
 	c.logKeys(now, (*qlog.Log).KeyDiscarded, "0rtt", 0)
 }

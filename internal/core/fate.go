@@ -22,9 +22,8 @@ const (
 	sentRetire
 	sentAckFrequency
 	sentNewToken
-	sentPluginControl
-	sentPluginData
-	sentPluginMax
+	sentPlugin  // id is the extension's serial number and its token
+	sentNothing // what was, and does not matter any more
 )
 
 // sentFrame is what a packet carried beside its first STREAM frame. Only what
@@ -34,7 +33,7 @@ type sentFrame struct {
 	kind  frameKind
 	space recovery.SpaceID // CRYPTO, ACK
 	fin   bool             // STREAM
-	id    uint64           // stream ID, sequence number, stream type or number of a plugin
+	id    uint64           // stream ID, sequence number or stream type
 	off   uint64           // offset of data; the limit, or the largest number acknowledged
 	n     uint32           // length of data
 }
@@ -78,12 +77,18 @@ var _ recovery.Fates = (*Conn)(nil)
 
 // PacketAcked learns that the peer has a packet. The Detector calls it.
 func (c *Conn) PacketAcked(id recovery.SpaceID, pn uint64, p *recovery.Sent) {
+	if c.ext != nil && id == recovery.AppData {
+		c.ext.tellAcked(pn, p)
+	}
 	if p.Flags&recovery.HasStream != 0 {
 		c.ackedStream(p.Stream, p.Offset, uint64(p.Len), p.Flags&recovery.FIN != 0)
 	}
 	for i := p.Extra; i != 0; {
 		f := c.slab.list[i]
 		c.slab.release(i)
+		if f.kind == sentPlugin {
+			c.ackedPlugin(&f, p.At)
+		}
 		c.ackedFrame(&f)
 		i = f.next
 	}
@@ -93,6 +98,9 @@ func (c *Conn) ackedStream(id, off, n uint64, fin bool) {
 	s := c.streams.lookup(id)
 	if s == nil {
 		return
+	}
+	if c.ext != nil {
+		c.ext.tellDataDelivered(id, off, n, fin)
 	}
 	w := &s.send
 	w.buf.ack(&c.pool, off, off+n)
@@ -131,10 +139,6 @@ func (c *Conn) ackedFrame(f *sentFrame) {
 		if f.id == tokenID(c.newToken) {
 			c.newToken = nil
 		}
-	case sentPluginControl:
-		c.ackedControl(f.id)
-	case sentPluginData:
-		c.ackedContent(f)
 	}
 }
 
@@ -142,6 +146,11 @@ func (c *Conn) ackedFrame(f *sentFrame) {
 func (c *Conn) PacketLost(id recovery.SpaceID, pn uint64, p *recovery.Sent) {
 	if c.log != nil && !c.spaces[id].discarded {
 		c.log.PacketLost(c.clock, spaceTypes[id], pn, "")
+	}
+	if c.ext != nil && id == recovery.AppData {
+		c.ext.tellLost(pn, p)
+		c.ext.noteLost(pn, p)
+		c.lostPlugins(p)
 	}
 	c.lostContent(p)
 	c.forgetSent(p)
@@ -222,12 +231,6 @@ func (c *Conn) lostFrame(f *sentFrame) {
 		}
 	case sentMaxStreamData, sentReset, sentStop:
 		c.lostStreamControl(f)
-	case sentPluginControl:
-		c.lostControl(f.id)
-	case sentPluginData:
-		c.lostContentOf(f)
-	case sentPluginMax:
-		c.lostMax(f)
 	}
 }
 

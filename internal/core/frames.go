@@ -41,12 +41,8 @@ var framePlaces = [...]uint8{
 
 func mayCome(t wire.FrameType, in wire.PacketType) bool {
 	places := uint8(inApp | inEarly)
-	switch {
-	case t < wire.FrameType(len(framePlaces)) && framePlaces[t] != 0:
+	if t < wire.FrameType(len(framePlaces)) && framePlaces[t] != 0 {
 		places = framePlaces[t]
-	case t.IsPluginControl() && t != wire.FramePluginEvent && t != wire.FramePluginDetach:
-		// Nobody is to make a server fetch or build a plugin by replaying a first flight.
-		places = inApp
 	}
 	switch in {
 	case wire.PacketInitial:
@@ -62,9 +58,10 @@ func mayCome(t wire.FrameType, in wire.PacketType) bool {
 // handleFrames processes the frames of a packet in order.
 func (c *Conn) handleFrames(now hook.Instant, id recovery.SpaceID, info *qlog.PacketInfo, payload []byte) (eliciting bool, err error) {
 	var f wire.Frame
+	whole := payload
 	for len(payload) > 0 {
 		n, err := wire.Next(payload, &f)
-		if f.Type >= wire.FramePlugin && !c.takesPart() {
+		if f.Type >= wire.FramePlugin && (c.ext == nil || !f.Type.IsPlugin()) {
 			return eliciting, unknownFrame(f.Type)
 		}
 		if err != nil {
@@ -77,13 +74,14 @@ func (c *Conn) handleFrames(now hook.Instant, id recovery.SpaceID, info *qlog.Pa
 		if err := c.agreed(f.Type, n); err != nil {
 			return eliciting, err
 		}
-		eliciting = eliciting || f.Type.AckEliciting()
-		if f.Type >= wire.FramePlugin {
-			err = c.takePluginFrame(now, &f, n)
-		} else {
-			err = c.handleFrame(now, id, &f, info.DCID)
+		if f.Type.IsPlugin() {
+			wants := c.takePlugin(now, info, whole, len(whole)-len(payload), &f)
+			eliciting = eliciting || wants
+			payload = payload[n:]
+			continue
 		}
-		if err != nil {
+		eliciting = eliciting || f.Type.AckEliciting()
+		if err := c.handleFrame(now, id, &f, info.DCID); err != nil {
 			return eliciting, err
 		}
 		if c.closing.state != stateOpen {
@@ -98,9 +96,6 @@ func (c *Conn) handleFrames(now hook.Instant, id recovery.SpaceID, info *qlog.Pa
 func frameError(f *wire.Frame, err error) error {
 	if errors.Is(err, wire.ErrFrameType) {
 		return unknownFrame(f.Type)
-	}
-	if f.Type.IsPluginControl() {
-		return pluginError(f.Type, "malformed %v", f.Type)
 	}
 	return violation(FrameEncodingError, f.Type, "malformed %v", f.Type)
 }
@@ -186,10 +181,13 @@ func (c *Conn) handleAck(now hook.Instant, id recovery.SpaceID, f *wire.Frame) e
 		ecn = &wire.ECNCounts{ECT0: f.Ack.ECT0, ECT1: f.Ack.ECT1, CE: f.Ack.CE}
 	}
 	mtu, eliciting := c.path.rec.MTU.Current(), c.path.rec.BytesInFlight()
-	_, err := c.det.OnAck(now, id, c.ranges, c.ackDelay(id, f.Ack.Delay), ecn, c)
+	got, err := c.det.OnAck(now, id, c.ranges, c.ackDelay(id, f.Ack.Delay), ecn, c)
 	if err != nil {
 		// RFC 9000 §13.1: an acknowledgment of a packet that was never sent.
 		return violation(ProtocolViolation, f.Type, "%v", err)
+	}
+	if got.RTTSampled && c.ext != nil {
+		c.ext.tellRTT(now, got.Path, c.ackDelay(id, f.Ack.Delay))
 	}
 	if id == recovery.Handshake && c.client {
 		c.det.SetPeerAddressValidated(true)

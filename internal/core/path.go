@@ -116,6 +116,9 @@ func (c *Conn) addPath(now hook.Instant, p *path) bool {
 	} else {
 		p.rec = c.newRecovery(c.freeRecovery())
 		c.det.AddPath(p.rec)
+		if c.ext != nil {
+			c.ext.replaceCongestion(p.rec)
+		}
 	}
 	p.spin = c.newSpin()
 	c.paths = append(c.paths, p)

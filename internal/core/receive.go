@@ -49,6 +49,10 @@ func (c *Conn) Receive(now Time, d *Datagram) {
 	}
 	c.stir(t)
 	c.receiveDatagram(t, d.Data, d.ECN)
+	if c.ext != nil {
+		c.ext.tellDatagram(t, d, c.arrivalPath())
+		c.settle(t)
+	}
 	if len(c.held) > 0 && c.canRelease() {
 		held := c.held
 		c.held = nil
@@ -228,6 +232,9 @@ func (c *Conn) process(now hook.Instant, id recovery.SpaceID, info *qlog.PacketI
 		return
 	}
 	c.arrival.dcid, c.arrival.nonProbing = MakeConnID(info.DCID), false
+	if c.ext != nil {
+		c.beginPayload(now, info, payload)
+	}
 	eliciting, err := c.handleFrames(now, id, info, payload)
 	if err != nil {
 		c.fail(now, err)
@@ -241,6 +248,9 @@ func (c *Conn) process(now hook.Instant, id recovery.SpaceID, info *qlog.PacketI
 	s.recv.Add(now, info.Number, eliciting, info.ECN)
 	if id == recovery.AppData && c.closing.state == stateOpen {
 		c.followPeer(now, !some || info.Number > largest)
+	}
+	if c.ext != nil {
+		c.received(now, info, eliciting)
 	}
 }
 

@@ -38,6 +38,7 @@ func (c *Conn) resetSend(s *Stream, code, reliable uint64) {
 	// counts against its limits. It never changes.
 	w.reset, w.resetCode, w.reliable, w.resetSize = true, code, reliable, max(w.buf.next, reliable)
 	w.fin, w.finLost = false, false
+	c.tellStream(s, hook.StreamReset)
 	// The frame tells the final size, which flow control must allow: it waits
 	// until every byte it counts was sent.
 	w.resetSend, w.resetWait = w.buf.next >= reliable, w.buf.next < reliable
@@ -131,6 +132,7 @@ func (c *Conn) handleResetStream(now hook.Instant, f *wire.Frame) error {
 		return nil
 	default:
 		r.reset, r.reliable = &StreamError{Stream: s.id, Code: f.Code, Remote: true}, reliable
+		c.tellStream(s, hook.StreamReset)
 	}
 	r.resetAt = r.resetAt || at
 	if r.delivered {

@@ -137,6 +137,9 @@ func (c *Conn) Read(now Time, s *Stream, p []byte) (n int, err error) {
 func (c *Conn) finishRead(s *Stream) {
 	if !s.recv.delivered {
 		s.recv.delivered = true
+		if s.recv.reset == nil {
+			c.tellStream(s, hook.StreamFinRead)
+		}
 		c.maybeForget(s)
 	}
 }
@@ -239,6 +242,7 @@ func (c *Conn) Stop(now Time, s *Stream, code uint64) {
 		return
 	}
 	r.stop, r.stopCode = true, code
+	c.tellStream(s, hook.StreamReset)
 	c.dropReceived(c.at(now), s)
 	if !r.hasFinal {
 		r.stopSend = true

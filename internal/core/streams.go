@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/seed51309289/quiver/hook"
 	"github.com/seed51309289/quiver/internal/wire"
 )
 
@@ -113,6 +114,7 @@ func (c *Conn) addStream(id uint64) *Stream {
 	}
 	c.streams.byID[id] = s
 	c.streams.last = s
+	c.tellStream(s, hook.StreamOpened)
 	return s
 }
 
@@ -193,6 +195,7 @@ func (c *Conn) maybeForget(s *Stream) {
 	if c.streams.last == s {
 		c.streams.last = nil
 	}
+	c.tellStream(s, hook.StreamOver)
 	if c.isLocal(s.id) {
 		return
 	}

@@ -31,6 +31,10 @@ func (c *Conn) deadline() hook.Instant {
 	if !c.complete {
 		at = earlier(at, c.idle.handshakeBy)
 	}
+	if c.ext != nil {
+		at = earlier(at, c.ext.deadline())
+		at = earlier(at, c.ext.exceedDeadline())
+	}
 	if c.confirmed {
 		at = earlier(at, c.pathDeadline())
 		at = earlier(at, c.restAt)
@@ -38,7 +42,6 @@ func (c *Conn) deadline() hook.Instant {
 		at = earlier(at, c.keys.dropAt)
 		at = earlier(at, c.ids.initialUntil)
 		at = earlier(at, c.early.dropAt)
-		at = earlier(at, c.exch.deadline())
 	}
 	return at
 }
@@ -69,13 +72,16 @@ func (c *Conn) Tick(now Time) {
 	c.tickKeys(t)
 	c.tickInitialID(t)
 	c.tickEarly(t)
-	c.tryTicket(t)
 	c.tickRest(t)
 	if c.paced <= t {
 		c.paced = 0
 	}
 	if at := c.det.Deadline(); !at.IsZero() && t >= at {
 		c.onLossTimeout(t)
+	}
+	if c.ext != nil {
+		c.ext.tick(t)
+		c.settle(t)
 	}
 }
 

@@ -26,7 +26,9 @@ type packet struct {
 	pn       uint64
 	dcid     []byte
 	sent     recovery.Sent
-	ackOnly  bool // nothing but an ACK so far
+	ackOnly  bool // nothing but an ACK so far, and frames of extensions that elicit none
+	plugin   bool // frames of extensions are in it
+	frames   int  // of the first frame that is no ACK
 }
 
 // kind is the packet's type.
@@ -52,6 +54,9 @@ func (c *Conn) Transmit(now Time, b *Batch) bool {
 	t := c.at(now)
 	b.Buf, b.Segment, b.Probe = b.Buf[:0], 0, false
 	b.Socket, b.Remote, b.Local, b.ECN = c.path.socket, c.path.remote, c.path.local, 0
+	if c.ext != nil {
+		c.settle(t)
+	}
 	switch c.closing.state {
 	case stateDraining, stateDrained:
 		return false
@@ -133,7 +138,7 @@ func (c *Conn) wantsBudget() bool {
 	if c.control != 0 || !c.streams.control.empty() || !c.streams.lost.empty() || c.datagramsWait() {
 		return true
 	}
-	if !c.streams.newData.empty() && c.flow.available() > 0 {
+	if !c.streams.newData.empty() && c.flow.available() > 0 || c.ext != nil && c.ext.wants() {
 		return true
 	}
 	for i := range c.spaces {
@@ -141,7 +146,7 @@ func (c *Conn) wantsBudget() bool {
 			return true
 		}
 	}
-	return c.exch != nil && c.exch.contentWaits()
+	return false
 }
 
 // appendDatagram appends one datagram of at most limit bytes: a packet of each
@@ -282,6 +287,9 @@ func (c *Conn) finishPacket(now hook.Instant, p *packet, buf []byte, ecn uint8) 
 	c.count.packetsSent++
 	c.count.bytesSent += uint64(size)
 	c.det.OnSent(now, p.id, p.pn, p.sent)
+	if c.ext != nil && p.id == recovery.AppData {
+		c.ext.tellSent(now, p)
+	}
 	c.stir(now)
 	c.afterSent(now, p)
 }

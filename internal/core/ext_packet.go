@@ -1,0 +1,160 @@
+package core
+
+import (
+	"github.com/seed51309289/quiver/hook"
+	"github.com/seed51309289/quiver/internal/recovery"
+	"github.com/seed51309289/quiver/internal/wire"
+)
+
+// maxKept is how many bytes of a packet all extensions together may keep free.
+// limit: what is beyond is not granted, and never more than a quarter of the room.
+const maxKept = 256
+
+// scratch holds the events that extensions see: here, so that telling them
+// allocates nothing. Each of them sees a fresh one, whatever others did to theirs.
+type scratch struct {
+	plan     hook.PacketPlan
+	sealing  hook.SentPayload
+	datagram hook.ReceivedDatagram
+	payload  hook.ReceivedPayload
+	received hook.ReceivedPacket
+	sent     hook.SentPacket
+	fate     hook.PacketFate
+	frame    hook.ReceivedFrame
+	rtt      hook.RTT
+	ack      hook.AckState
+	request  hook.SendState
+	streams  hook.StreamsReady
+	ready    [hook.MaxReady]hook.ReadyStream
+	acked    hook.Acked
+	lost     hook.Lost
+}
+
+// planOf describes p to an extension.
+func (x *extensions) planOf(p *packet) *hook.PacketPlan {
+	rec := x.conn.det.PathByID(p.sent.Path)
+	x.seen.plan = hook.PacketPlan{
+		Now: x.conn.clock, Packet: p.pn, Path: p.sent.Path, Room: max(p.limit-p.end, 0), InFlight: rec.BytesInFlight(), Window: rec.Window(),
+		Waiting: x.conn.unsent(), Early: p.early, Ride: -1,
+	}
+	return &x.seen.plan
+}
+
+// beginPacket prepares for p. If it is likely to be sent, extensions are asked
+// what to keep free in it.
+func (x *extensions) beginPacket(p *packet, likely bool) {
+	x.packet++
+	x.kept = 0
+	for _, a := range x.list {
+		a.offers, a.inPacket, a.ride = 0, false, -1
+	}
+	if !likely {
+		return
+	}
+	for _, h := range x.table.plans {
+		if !h.enter() {
+			continue
+		}
+		plan := x.planOf(p)
+		h.to.BeginPacket(plan)
+		reserve, ride := plan.Reserve, plan.Ride
+		h.checkPlan(reserve, ride)
+		h.leave()
+		if !h.gone {
+			x.keep(h.attached, p, reserve, ride)
+		}
+	}
+}
+
+// checkPlan holds what an extension wants of a packet against its bounds.
+func (a *attached) checkPlan(reserve, ride int) {
+	switch {
+	case reserve < 0 || reserve > hook.MaxReserve:
+		a.fail("%d bytes of a packet to keep free, want 0 to %d", reserve, hook.MaxReserve)
+	case ride < -1 || ride >= len(a.info.Frames):
+		a.fail("frame %d to ride along, there are %d", ride, len(a.info.Frames))
+	case ride >= 0 && !a.info.Frames[ride].RideAlong:
+		a.fail("frame %s to ride along, which does not", a.info.Frames[ride].Name)
+	}
+}
+
+// keep leaves room in p for what a wants.
+func (x *extensions) keep(a *attached, p *packet, reserve, ride int) {
+	most := min(maxKept, (p.limit+x.kept-p.payload)/4) - x.kept
+	if ride >= 0 && a.active && x.conn.mayCarry(p) && (!p.early || a.info.Frames[ride].Early) {
+		if room := wire.SizePluginHeader(hook.MaxRideAlong) + a.info.Frames[ride].MaxLen + 1; room <= most {
+			a.ride = ride
+			reserve += room
+		}
+	}
+	reserve = min(reserve, most)
+	p.limit -= reserve
+	x.kept += reserve
+}
+
+// endPacket appends the frames that ride along to p, which will be sent, and
+// shows extensions what is in it.
+func (x *extensions) endPacket(p *packet, buf []byte) {
+	p.limit += x.kept
+	end := p.end
+	plugin := p.plugin
+	if p.end > p.frames && x.conn.mayCarry(p) {
+		for _, h := range x.table.plans {
+			h.appendRide(h.to, p, buf)
+		}
+	}
+	if flags := p.sent.Flags; p.plugin && flags&recovery.AckEliciting == 0 {
+		x.settlePlugin(p, buf)
+	}
+	if end > p.frames {
+		x.showPayload(p, buf[p.frames:end:end], plugin)
+	}
+}
+
+// appendRide appends the frame of a that rides along, if it asked for one.
+func (a *attached) appendRide(to hook.Packets, p *packet, buf []byte) {
+	if a.ride < 0 || !a.enter() {
+		return
+	}
+	index, most := uint8(a.ride), a.info.Frames[a.ride].MaxLen
+	a.ride = -1
+	head := wire.SizePluginHeader(most)
+	n := to.WriteRide(index, buf[p.end+head:][:most:most], a.x.planOf(p))
+	if n < 0 || n > most {
+		a.fail("frame %s of %d bytes written into %d", a.info.Frames[index].Name, n, most)
+	}
+	a.leave()
+	if n > 0 && !a.gone {
+		a.wrote(p, buf, index, 0, head, n)
+		a.ride = int(index)
+	}
+}
+
+// settlePlugin deals with a packet in which nothing elicits an acknowledgment but
+// frames of extensions are. If they count in flight, something must see to it that
+// they leave flight one day: a PING (RFC 9002 §3 warns of the same of PADDING).
+func (x *extensions) settlePlugin(p *packet, buf []byte) {
+	if p.sent.Flags&recovery.InFlight == 0 {
+		x.exceed()
+		return
+	}
+	x.conn.eliciting(p)
+	buf[p.end] = byte(wire.FramePing)
+	p.end++
+}
+
+// showPayload shows the frames of a packet of ours to those who may see them.
+func (x *extensions) showPayload(p *packet, frames []byte, plugin bool) {
+	for _, h := range x.table.sealing {
+		if !h.enter() {
+			continue
+		}
+		x.seen.sealing = hook.SentPayload{
+			Now: x.conn.clock, Packet: p.pn, Path: p.sent.Path, Early: p.early, Streams: p.sent.Flags&recovery.HasStream != 0,
+			Plugin: plugin, Rode: h.ride >= 0, Waiting: x.conn.unsent(), Frames: frames,
+		}
+		h.to.SendPayload(&x.seen.sealing)
+		h.leave()
+	}
+	x.seen.sealing.Frames = nil
+}
