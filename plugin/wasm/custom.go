@@ -56,6 +56,11 @@ func WithCustom(b []byte, name string, payload []byte) ([]byte, error) {
 			from, to = s.Offset, s.End
 		}
 	}
+	if from == to {
+		if all, _ := sections(b); len(all) == maxSections {
+			return nil, malformed(len(b), "custom", "%q would be one more than %d sections", name, maxSections)
+		}
+	}
 	out := slices.Grow([]byte(nil), len(b)+len(name)+len(payload)+16)
 	out = append(out, b[:from]...)
 	content := append(appendU32(nil, uint32(len(name))), name...)

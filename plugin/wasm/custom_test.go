@@ -3,6 +3,7 @@ package wasm_test
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/seed51309289/quiver/plugin/wasm"
@@ -95,5 +96,19 @@ func TestCustomSectionsOfWhatIsNoModule(t *testing.T) {
 		if !errors.As(err, &e) || !errors.Is(err, wasm.ErrMalformed) || errors.Is(err, wasm.ErrRefused) {
 			t.Errorf("%s: %v, want an *Error that is ErrMalformed", name, err)
 		}
+	}
+}
+
+func TestNoCustomSectionIsAddedThatCouldNotBeRead(t *testing.T) {
+	full := mod(strings.Repeat("\x00\x02\x01a", wasm.MaxSections-1))
+	full, err := wasm.WithCustom(full, "b", nil)
+	if err != nil {
+		t.Fatalf("the last of %d sections: %v", wasm.MaxSections, err)
+	}
+	if _, err := wasm.WithCustom(full, "b", []byte("new")); err != nil {
+		t.Errorf("replacing one of %d sections: %v", wasm.MaxSections, err)
+	}
+	if _, err := wasm.WithCustom(full, "c", nil); !errors.Is(err, wasm.ErrMalformed) {
+		t.Errorf("adding to %d sections: %v, want ErrMalformed", wasm.MaxSections, err)
 	}
 }
