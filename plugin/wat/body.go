@@ -7,6 +7,7 @@ import (
 
 // Instructions that more than the table has to know.
 const (
+	opLoop      = 0x03
 	opIf        = 0x04
 	opElse      = 0x05
 	opEnd       = 0x0B
@@ -24,6 +25,14 @@ type body struct {
 	frames []frame     // blocks that are open, the function outermost; limit: maxBlocks
 	floor  int         // frames that the list being read may not end
 	code   []byte
+
+	// What check needs to know.
+	stack    []valueType // limit: maxStack
+	errs     int         // mistakes before this body
+	arg      uint32      // the last immediate
+	use      signature   // of a call_indirect or select
+	branches []uint32    // of the last br_table; bounded by maxSource
+	ending   bool        // a block ends here
 }
 
 // frame is a block that is open.
@@ -32,10 +41,15 @@ type frame struct {
 	op     uint32 // of the instruction, 0 = the function
 	token  int
 	elseAt int // where its else is in the code, -1 = it has none
+
+	use         signature
+	base        int  // length of the stack when it began, without its parameters
+	unreachable bool // what follows is never run
 }
 
 func newBody(a *assembler, u typeUse) *body {
-	f := &body{a: a, locals: space{what: "local"}}
+	f := &body{a: a, locals: space{what: "local"}, errs: a.errs.total()}
+	f.frames = []frame{{elseAt: -1, use: signature{results: u.results}}}
 	for i, t := range u.params {
 		name, token := "", 0
 		if i < len(u.names) {
@@ -69,19 +83,22 @@ func (f *body) localNames() []string {
 
 // function encodes the body of a function.
 func (f *body) function(c *cursor) {
-	f.frames = []frame{{elseAt: -1}}
-	f.floor = 1
 	f.sequence(c)
+	f.leave(c.end)
 	f.code = append(f.code, opEnd)
 }
 
-// constant encodes the rest of a list as an expression and its end.
-func (a *assembler) constant(c *cursor, what string) []byte {
-	f := newBody(a, typeUse{})
+// constant encodes the rest of a list as an expression of type t, and its end.
+func (a *assembler) constant(c *cursor, what string, t valueType) []byte {
+	f := newBody(a, typeUse{signature: signature{results: []valueType{t}}})
+	if c.bad {
+		return nil
+	}
 	if c.done() {
 		c.unexpected(what + ", such as (i32.const 0)")
 	}
 	f.sequence(c)
+	f.leave(c.end - 1)
 	return append(f.code, opEnd)
 }
 
@@ -174,7 +191,7 @@ func (f *body) folded(c *cursor) {
 		label := in.name()
 		f.begin(&in, token, label, byName[name].op)
 		f.sequence(&in)
-		f.pop()
+		f.pop(in.end)
 	case "if":
 		f.foldedIf(&in, token)
 	case "else", "end", "then":
@@ -195,7 +212,7 @@ func foldedHint(name string) string {
 func (f *body) foldedPlain(in *cursor, token int, name string) {
 	i := f.lookup(in, token, name)
 	if in.bad {
-		in.at = token + 1
+		*in = cursor{a: in.a, at: token + 1, end: in.end} // what it is of may have mistakes of its own
 	}
 	immediates := *in
 	in.skipImmediates()
@@ -204,8 +221,9 @@ func (f *body) foldedPlain(in *cursor, token int, name string) {
 		f.operand(in, "operands in parentheses, after the immediates")
 	}
 	if i != nil {
-		f.plain(&immediates, token, i)
+		f.encode(&immediates, token, i)
 		immediates.finish("operands of " + name + " in parentheses")
+		f.check(token, i)
 	}
 }
 
@@ -239,16 +257,16 @@ func (f *body) foldedIf(in *cursor, token int) {
 	then, ok := in.list("then")
 	if !ok {
 		in.unexpected("a list (then …)")
-		f.pop()
+		f.pop(in.end)
 		return
 	}
 	f.sequence(&then)
 	if otherwise, ok := in.list("else"); ok {
-		f.beginElse()
+		f.beginElse(then.end)
 		f.sequence(&otherwise)
 	}
 	in.finish(`")"`)
-	f.pop()
+	f.pop(in.end)
 }
 
 // begin opens a block whose type is next.
@@ -262,7 +280,12 @@ func (f *body) begin(c *cursor, token int, label string, op uint32) {
 			c.failAt(u.tokens[i], Syntax, "a block's parameter has a name").Hint = "only those of functions have"
 		}
 	}
-	f.frames = append(f.frames, frame{label: label, op: op, token: token, elseAt: -1})
+	if op == opIf {
+		f.take(token, i32)
+	}
+	f.take(token, u.params...)
+	f.frames = append(f.frames, frame{label: label, op: op, token: token, elseAt: -1, use: u.signature, base: len(f.stack)})
+	f.push(token, u.params...)
 	f.code = append(f.code, byte(op))
 	if !c.bad {
 		f.blockType(u)
@@ -286,17 +309,24 @@ func (f *body) blockType(u typeUse) {
 
 // pop ends the innermost block. An else without instructions is left out, as
 // the two are the same.
-func (f *body) pop() {
-	last := f.frames[len(f.frames)-1]
-	f.frames = f.frames[:len(f.frames)-1]
+func (f *body) pop(token int) {
+	f.leave(token)
+	last := f.top()
+	f.checkArms(last)
+	f.frames, f.stack = f.frames[:len(f.frames)-1], f.stack[:last.base]
+	f.push(token, last.use.results...)
 	if last.elseAt >= 0 && len(f.code) == last.elseAt+1 {
 		f.code = f.code[:last.elseAt]
 	}
 	f.code = append(f.code, opEnd)
 }
 
-func (f *body) beginElse() {
-	f.frames[len(f.frames)-1].elseAt = len(f.code)
+// beginElse starts the second arm of an if; the first ends at token.
+func (f *body) beginElse(token int) {
+	f.leave(token)
+	top := &f.frames[len(f.frames)-1]
+	top.elseAt, top.unreachable, f.stack = len(f.code), false, f.stack[:top.base]
+	f.push(token, top.use.params...)
 	f.code = append(f.code, opElse)
 }
 
@@ -307,7 +337,7 @@ func (f *body) otherwise(c *cursor, token int) {
 		return
 	}
 	f.sameLabel(c, "else")
-	f.beginElse()
+	f.beginElse(token)
 }
 
 // end encodes a flat end.
@@ -317,7 +347,7 @@ func (f *body) end(c *cursor, token int) {
 		return
 	}
 	f.sameLabel(c, "end")
-	f.pop()
+	f.pop(token)
 }
 
 func (f *body) top() frame { return f.frames[len(f.frames)-1] }

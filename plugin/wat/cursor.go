@@ -88,6 +88,7 @@ func (c *cursor) fail(kind Kind, problem string) *Error {
 
 func (c *cursor) failAt(token int, kind Kind, problem string) *Error {
 	if c.bad {
+		c.at = c.end
 		return &Error{}
 	}
 	c.bad, c.failed, c.at = true, token, c.end

@@ -3,9 +3,11 @@
 //
 // It knows all of WebAssembly Core 2.0: flat and folded instructions, blocks
 // with several results, bulk memory, references and 128-bit vectors. It checks
-// what the text format says itself: names, numbers, literals, the form of every
-// field and instruction. Whether the instructions fit together by type is left
-// to the validator, as is what a host refuses, such as a start function.
+// names, numbers, literals, the form of every field and instruction, and that
+// each instruction finds the values that it takes, because it knows the line,
+// which a validator does not. The validator has the last word: on constant
+// expressions, say, or globals that cannot be set. What a host refuses, such as
+// a start function, is assembled.
 //
 // Types that are implied are added in the order of their use behind those that
 // the source defines, and each once, as the specification says (§6.6.2). The

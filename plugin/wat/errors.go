@@ -18,6 +18,7 @@ const (
 	Literal               // a number or string that is malformed or out of range
 	Duplicate             // what may be there once is there again
 	Mismatch              // two places of the source contradict each other
+	Type                  // an instruction finds values of another number or type
 	Limit                 // larger than this package takes
 )
 
@@ -82,6 +83,8 @@ type reporter struct {
 	src  []byte
 	list []found // bounded by maxErrors
 	more int
+
+	muted bool // what is read now will be read again
 }
 
 // found is an error and where in the source it is, for the order.
@@ -92,12 +95,18 @@ type found struct {
 
 func (r *reporter) none() bool { return len(r.list) == 0 }
 
+// total counts all mistakes so far.
+func (r *reporter) total() int { return len(r.list) + r.more }
+
 // full reports whether another error would only be counted.
 func (r *reporter) full() bool { return len(r.list) >= maxErrors }
 
 // add notes a mistake at byte at of the source and returns it, to be completed.
 func (r *reporter) add(at int, kind Kind, problem string) *Error {
 	e := &Error{File: r.file, Kind: kind, Problem: problem}
+	if r.muted {
+		return e
+	}
 	if r.full() {
 		r.more++
 		return e

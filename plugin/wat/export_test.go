@@ -11,6 +11,7 @@ const (
 	MaxValues  = maxValues
 	MaxLocals  = maxLocals
 	MaxErrors  = maxErrors
+	MaxStack   = maxStack
 )
 
 // Row is what a test may know of an instruction.

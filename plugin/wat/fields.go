@@ -288,7 +288,8 @@ func (a *assembler) defineGlobal(c cursor) {
 	s := &a.sections.globals
 	s.count++
 	s.body = c.globalType(s.body)
-	s.body = append(s.body, a.constant(&c, "the value of the global")...)
+	t := a.globalTypes[a.globals.defined-1]
+	s.body = append(s.body, a.constant(&c, "the value of the global", t)...)
 }
 
 func (a *assembler) defineExport(c cursor) {

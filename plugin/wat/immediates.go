@@ -51,7 +51,14 @@ func instructionHint(name string) string {
 
 // plain encodes an instruction, whose immediates are next.
 func (f *body) plain(c *cursor, token int, i *instruction) {
+	f.encode(c, token, i)
+	f.check(token, i)
+}
+
+// encode appends an instruction to the code.
+func (f *body) encode(c *cursor, token int, i *instruction) {
 	at := len(f.code)
+	f.use = signature{}
 	f.code = appendOp(f.code, i.op)
 	switch i.immediate {
 	case none:
@@ -88,7 +95,11 @@ func (f *body) plain(c *cursor, token int, i *instruction) {
 	}
 }
 
-func (f *body) uint(n uint32) { f.code = appendUint(f.code, uint64(n)) }
+// uint appends an immediate.
+func (f *body) uint(n uint32) {
+	f.arg = n
+	f.code = appendUint(f.code, uint64(n))
+}
 
 // label consumes the name of a block that is open, or how many are inside it.
 func (f *body) label(c *cursor) uint32 {
@@ -128,6 +139,7 @@ func (f *body) labels(c *cursor) {
 	for c.isIndex() {
 		list = append(list, f.label(c))
 	}
+	f.branches = list
 	f.uint(uint32(len(list) - 1))
 	for _, l := range list {
 		f.uint(l)
@@ -232,6 +244,7 @@ func (f *body) indirect(c *cursor, token int) {
 			c.failAt(u.tokens[i], Syntax, "a parameter of a call has a name").Hint = "only those of functions have"
 		}
 	}
+	f.use = u.signature
 	f.uint(index)
 	f.uint(t)
 }
@@ -239,12 +252,17 @@ func (f *body) indirect(c *cursor, token int) {
 func (f *body) heapType(c *cursor) {
 	switch {
 	case c.word("func"):
-		f.code = append(f.code, byte(funcref))
+		f.refType(funcref)
 	case c.word("extern"):
-		f.code = append(f.code, byte(externref))
+		f.refType(externref)
 	default:
 		c.unexpected(`"func" or "extern"`)
 	}
+}
+
+func (f *body) refType(t valueType) {
+	f.arg = uint32(t)
+	f.code = append(f.code, byte(t))
 }
 
 // selectType consumes the result that select may have.
@@ -253,7 +271,11 @@ func (f *body) selectType(c *cursor, at int) {
 	if c.head() != "result" {
 		return
 	}
-	c.results(&s)
+	token := c.at
+	if c.results(&s); len(s.results) != 1 {
+		c.failAt(token, Type, fmt.Sprintf("select has %d results", len(s.results))).Want = "one"
+	}
+	f.use = s
 	f.code = append(f.code[:at], opSelectT)
 	f.uint(uint32(len(s.results)))
 	f.code = append(f.code, toBytes(s.results)...)

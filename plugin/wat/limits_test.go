@@ -34,6 +34,9 @@ func TestLimitsHoldWhereTheyAreFilled(t *testing.T) {
 			}
 			return "(func " + b.String() + ")"
 		}},
+		{"maxStack", wat.MaxStack, func(n int) string {
+			return "(func $c (result " + rep("i32 ", 1000) + ") unreachable) (func " + rep("call $c ", n/1000) + rep("i32.const 1 ", n%1000) + "unreachable)"
+		}},
 	} {
 		if _, err := wat.Assemble("full.wat", []byte(tt.src(tt.max))); err != nil {
 			t.Errorf("%s: a source that fills it is refused: %v", tt.name, err)

@@ -25,6 +25,11 @@ func (a *assembler) module() {
 	for _, f := range list {
 		a.declare(f)
 	}
+	a.errs.muted = true
+	for _, f := range list {
+		a.preview(f)
+	}
+	a.errs.muted = false
 	for _, f := range list {
 		a.define(f)
 	}

@@ -29,14 +29,14 @@ func (a *assembler) location(c *cursor, head string) (s segment) {
 		s.table, s.explicit = c.index(spaceOf), true
 	}
 	if in, ok := c.list("offset"); ok {
-		s.active, s.offset = true, a.constant(&in, "an offset")
+		s.active, s.offset = true, a.constant(&in, "an offset", i32)
 		return s
 	}
 	if c.is(open) && !(head == "table" && c.head() == "item") {
 		one := *c
 		one.end = a.toks[c.at].match + 1
 		c.at = one.end
-		s.active, s.offset = true, a.constant(&one, "an offset")
+		s.active, s.offset = true, a.constant(&one, "an offset", i32)
 		return s
 	}
 	if s.explicit {
@@ -77,7 +77,7 @@ func (c *cursor) elemItems(t valueType, expressions bool) (list items) {
 			continue
 		}
 		if in, ok := c.list("item"); ok {
-			list.code = append(list.code, c.a.constant(&in, "a reference")...)
+			list.code = append(list.code, c.a.constant(&in, "a reference", t)...)
 			continue
 		}
 		if !c.is(open) {
@@ -87,7 +87,7 @@ func (c *cursor) elemItems(t valueType, expressions bool) (list items) {
 		one := *c
 		one.end = c.a.toks[c.at].match + 1
 		c.at = one.end
-		list.code = append(list.code, c.a.constant(&one, "a reference")...)
+		list.code = append(list.code, c.a.constant(&one, "a reference", t)...)
 	}
 	return list.shortened()
 }

@@ -27,11 +27,13 @@ func Assemble(name string, src []byte) ([]byte, error) {
 type Options struct {
 	// NoNames leaves the name section out. Traps then show function numbers.
 	NoNames bool
+	// Unchecked assembles what is not well typed too, as tests of validators need.
+	Unchecked bool
 }
 
 // Assemble is the function of the same name, with options.
 func (o Options) Assemble(name string, src []byte) ([]byte, error) {
-	a := &assembler{src: src, errs: reporter{file: name, src: src}}
+	a := &assembler{src: src, unchecked: o.Unchecked, errs: reporter{file: name, src: src}}
 	if a.lex(); a.errs.none() {
 		a.module()
 	}
@@ -43,7 +45,10 @@ func (o Options) Assemble(name string, src []byte) ([]byte, error) {
 
 // assembler is the state of one call.
 type assembler struct {
-	src  []byte
+	src []byte
+
+	unchecked bool
+
 	errs reporter
 	toks []token // bounded by maxSource
 
@@ -55,6 +60,11 @@ type assembler struct {
 	globals   space
 	elems     space
 	datas     space
+
+	// Types of functions, globals and tables; bounded by maxFields.
+	functionTypes []signature
+	globalTypes   []valueType
+	tableTypes    []valueType
 
 	locals   [][]string      // names in each function, bounded by maxFields
 	exported map[string]bool // bounded by maxSource
