@@ -214,6 +214,7 @@ type PluginParams struct {
 	Version    uint64 // of the exchange: 1; 0 = absent, no part in it
 	MaxControl uint64 // bytes of the largest control frame that it takes
 	Accepts    bool   // it considers offers
+	Offers     bool   // it makes some soon after the handshake
 }
 
 // Values of PluginParams.
@@ -224,7 +225,7 @@ const (
 
 func (p *PluginParams) append(b []byte) []byte {
 	b = AppendVarint(AppendVarint(b, p.Version), p.MaxControl)
-	return AppendVarint(b, uint64(boolByte(p.Accepts)))
+	return AppendVarint(b, uint64(boolByte(p.Accepts)|boolByte(p.Offers)<<1))
 }
 
 func (p *PluginParams) set(v []byte) (wrong string) {
@@ -238,6 +239,6 @@ func (p *PluginParams) set(v []byte) (wrong string) {
 	case most < MinPluginControl:
 		return fmt.Sprintf("takes control frames of %d bytes, want at least %d", most, MinPluginControl)
 	}
-	*p = PluginParams{Version: version, MaxControl: most, Accepts: flags&1 != 0}
+	*p = PluginParams{Version: version, MaxControl: most, Accepts: flags&1 != 0, Offers: flags&2 != 0}
 	return ""
 }

@@ -179,7 +179,7 @@ func TestPluginFramesEncodeInTheSizeTheyPromise(t *testing.T) {
 
 func TestLaterVersionsOfTheExchangeMayAppendToTheirParameter(t *testing.T) {
 	var p PluginParams
-	if wrong := p.set([]byte{2, 0x44, 0xb0, 0x03, 0x07}); wrong != "" || p != (PluginParams{Version: 2, MaxControl: 1200, Accepts: true}) {
+	if wrong := p.set([]byte{2, 0x44, 0xb0, 0x03, 0x07}); wrong != "" || p != (PluginParams{Version: 2, MaxControl: 1200, Accepts: true, Offers: true}) {
 		t.Errorf("parsed as %+v, %q", p, wrong)
 	}
 }

@@ -50,7 +50,7 @@ type EndResult struct {
 type Sample struct {
 	At               time.Duration // since the first packet of the connection
 	Window, InFlight int           // bytes
-	RTT              time.Duration // smoothed
+	RTT              time.Duration // smoothed; 0 = nothing was measured yet
 	Pacing           uint64        // bit/s, 0 = not limited
 	Delivered        int64         // bytes of all flows at their receivers
 	Lost             uint64        // packets declared lost so far

@@ -38,8 +38,9 @@ func once(ctx context.Context, s *Scenario, setup *Setup, seed uint64) (Repetiti
 	if err != nil {
 		return rep, fmt.Errorf("lab: %w", err)
 	}
+	series := sampler{&rep, pair, load, s}
 	if s.Sample > 0 {
-		newSampler(&rep, pair, load, s).next()
+		series.next()
 	}
 	pair.Run(s.Limit, func() bool { return load.Done() || ctx.Err() != nil })
 	if err := ctx.Err(); err != nil {
@@ -47,6 +48,9 @@ func once(ctx context.Context, s *Scenario, setup *Setup, seed uint64) (Repetiti
 	}
 	if err := pair.Err(); err != nil {
 		return rep, fmt.Errorf("lab: scenario %s, setup %s: %w", s.Name, setup.Title(), err)
+	}
+	if s.Sample > 0 {
+		series.take()
 	}
 	rep.fill(pair, load, s)
 	return rep, nil
@@ -68,26 +72,30 @@ type sampler struct {
 	s    *Scenario
 }
 
-func newSampler(rep *Repetition, pair *virtual.Pair, load *virtual.Load, s *Scenario) *sampler {
-	return &sampler{rep, pair, load, s}
-}
-
 // maxSamples bounds a time series; a longer run is sampled no more.
 const maxSamples = 100_000
 
 // next takes a sample and makes the appointment for the following one.
 func (p *sampler) next() {
+	p.take()
+	if len(p.rep.Series) < maxSamples && !p.load.Done() {
+		p.pair.At(p.pair.Clock.Now().Add(p.s.Sample), p.next)
+	}
+}
+
+// take takes a sample, once the sender knows of the connection.
+func (p *sampler) take() {
 	if sender := p.sender(); sender != nil {
 		st := sender.Stats()
-		x := Sample{At: p.pair.Clock.Since(), Window: st.CongestionWindow, InFlight: st.InFlight, RTT: st.SmoothedRTT,
+		x := Sample{At: p.pair.Clock.Since(), Window: st.CongestionWindow, InFlight: st.InFlight,
 			Pacing: 8 * st.PacingRate, Lost: st.PacketsLost}
+		if st.LatestRTT > 0 {
+			x.RTT = st.SmoothedRTT
+		}
 		for i := range p.load.Transfers {
 			x.Delivered += p.load.Transfers[i].Received
 		}
 		p.rep.Series = append(p.rep.Series, x)
-	}
-	if len(p.rep.Series) < maxSamples && !p.load.Done() {
-		p.pair.At(p.pair.Clock.Now().Add(p.s.Sample), p.next)
 	}
 }
 

@@ -87,6 +87,9 @@ func (u Unit) scaleFor(x float64) scale {
 
 // digits writes x with three or four digits that count, and no zeros at the end.
 func digits(x float64) string {
+	if x == 0 {
+		return "0" // also for -0
+	}
 	decimals := 0
 	switch a := math.Abs(x); {
 	case a == math.Trunc(a) && a < 1e15:

@@ -1,0 +1,61 @@
+package plugin
+
+import (
+	"time"
+
+	"github.com/seed51309289/quiver/hook"
+)
+
+// What a plugin may run, in units of fuel, which are instructions (docs/plugin-abi.md).
+const (
+	// DefaultFuel is what one call may run.
+	DefaultFuel = 200_000
+	// DefaultFuelRate is what all plugins of one connection may run in a second, and DefaultFuelBurst what they may save up.
+	DefaultFuelRate  = 50_000_000
+	DefaultFuelBurst = 5_000_000
+
+	attachFactor = 10                         // attach may run so many times the fuel of a call
+	initFuel     = attachFactor * DefaultFuel // of pq_init, pq_abi, pq_ctx and pq_buf
+)
+
+// bucket is the fuel of one connection. Its clock is the connection's.
+type bucket struct {
+	rate, burst int64
+	level       int64
+	at          hook.Instant // when level was right
+}
+
+func newBucket(rate, burst int64) *bucket { return &bucket{rate: rate, burst: burst, level: burst} }
+
+// has returns how much of n may be used at now.
+func (b *bucket) has(n int64, now hook.Instant) int64 {
+	if b.level < n && now > b.at {
+		b.refill(now)
+	}
+	return max(min(b.level, n), 0)
+}
+
+func (b *bucket) refill(now hook.Instant) {
+	if b.at == 0 { // the connection's clock starts wherever it likes
+		b.at = now
+		return
+	}
+	// Beyond the time that fills it the product would only overflow.
+	waited := min(now.Sub(b.at), time.Duration((b.burst-b.level)*int64(time.Second)/b.rate)+1)
+	b.level = min(b.level+int64(waited)*b.rate/int64(time.Second), b.burst)
+	b.at = now
+}
+
+func (b *bucket) take(n int64) { b.level -= n }
+
+// charge takes fuel from the running call for work that the host does in its stead. Without enough it takes all: the guest stops at the next
+// head of a region.
+func (x *extension) charge(n int64) bool {
+	left := x.i.g.fuel()
+	if left < n {
+		x.i.g.setFuel(-1)
+		return false
+	}
+	x.i.g.setFuel(left - n)
+	return true
+}
