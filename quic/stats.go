@@ -39,6 +39,8 @@ type ConnectionStats struct {
 	// their place before they were sent, and dropped because nobody received
 	// them in time.
 	DatagramsSent, DatagramsReceived, DatagramsDropped, DatagramsUnread uint64
+
+	PluginFramesIgnored uint64 // frames of plugins that are over, or not ready yet
 }
 
 // The core counts in the same terms.

@@ -31,11 +31,7 @@ func (c *Conn) appendFrames(now hook.Instant, p *packet, buf []byte, free bool) 
 		if p.id == recovery.AppData {
 			c.appendControl(p, buf)
 			c.appendStreamControl(p, buf)
-			if x == nil || !c.mayCarry(p) {
-				c.appendData(p, buf)
-			} else {
-				x.takeTurns(p, buf)
-			}
+			c.appendDataAndContent(p, buf)
 		}
 		if s.probes > 0 {
 			c.appendProbe(p, buf)
@@ -67,6 +63,15 @@ func (c *Conn) appendFrames(now hook.Instant, p *packet, buf []byte, free bool) 
 		p.end++
 	}
 	return true
+}
+
+// appendShares appends the application's data, and frames of extensions.
+func (c *Conn) appendShares(p *packet, buf []byte) {
+	if c.ext == nil || !c.mayCarry(p) {
+		c.appendData(p, buf)
+	} else {
+		c.ext.takeTurns(p, buf)
+	}
 }
 
 // maxAckRun is how many ACKs in a row go without asking for an acknowledgment
@@ -177,6 +182,9 @@ func (c *Conn) appendControl(p *packet, buf []byte) {
 	}
 	if c.control&ctlAckFrequency != 0 {
 		c.appendAckFrequency(p, buf)
+	}
+	if c.control&ctlExchange != 0 {
+		c.appendExchange(p, buf)
 	}
 	if c.control&ctlPing != 0 {
 		if !p.ackOnly || c.put(p, buf, &wire.Frame{Type: wire.FramePing}) {

@@ -50,6 +50,10 @@ type Config struct {
 
 	NoSpin bool // the spin bit tells nothing
 
+	// Plugins takes part in the exchange of plugins: AcceptPlugins in considering
+	// the peer's offers, OfferPlugins in making some soon after the handshake.
+	Plugins, AcceptPlugins, OfferPlugins bool
+
 	DisableActiveMigration bool // ask the peer to stay on the path that it began on
 	// PreferredV4 and PreferredV6 are where a server would rather be reached;
 	// invalid = it has no such wish (RFC 9000 §9.6).

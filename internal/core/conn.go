@@ -51,6 +51,7 @@ type Conn struct {
 	streams   streamTable
 	flow      connFlow
 	datagrams *datagrams // nil = there never was one
+	exch      *exchange  // of plugins; nil = this end takes no part, or the peer does not
 	ackFreq   ackFrequency
 	count     counters
 	observed  observed
@@ -87,6 +88,7 @@ const (
 	ctlPing
 	ctlAckFrequency
 	ctlNewToken
+	ctlExchange
 )
 
 // space is one packet number space (RFC 9000 §12.3) with its encryption level.
@@ -186,6 +188,9 @@ func newConn(now Time, cfg *Config, client bool, local netip.Addr, remote netip.
 	c.ids.peerLimit = 2
 	c.skipIn = firstSkip
 	c.keys.lastNumber = wire.MaxVarint
+	if cfg.Plugins {
+		c.exch = &exchange{next: [2]uint64{0, 1}}
+	}
 	c.idle.start(c.at(now), cfg)
 	return c, nil
 }

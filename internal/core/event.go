@@ -24,6 +24,7 @@ const (
 	EventMoved                         // the path in use changed; see Conn.Path
 	EventMoveFailed                    // the path that Move asked for was given up; Err says why
 	EventSocketIdle                    // no path uses Socket any more
+	EventPlugin                        // Plugin is news of the exchange of plugins
 	EventExtension                     // Extension: news of one, or its end
 	EventClosed                        // Err says why; only drained packets may follow
 	EventDrained                       // forget the connection
@@ -39,6 +40,7 @@ type Event struct {
 	Data   []byte
 	Socket int
 	Err    error
+	Plugin *PluginNews
 
 	Extension *ExtensionNews
 }

@@ -22,6 +22,9 @@ const (
 	sentRetire
 	sentAckFrequency
 	sentNewToken
+	sentPluginControl
+	sentPluginData
+	sentPluginMax
 	sentPlugin  // id is the extension's serial number and its token
 	sentNothing // what was, and does not matter any more
 )
@@ -33,7 +36,7 @@ type sentFrame struct {
 	kind  frameKind
 	space recovery.SpaceID // CRYPTO, ACK
 	fin   bool             // STREAM
-	id    uint64           // stream ID, sequence number or stream type
+	id    uint64           // stream ID, sequence number, stream type or number of a plugin
 	off   uint64           // offset of data; the limit, or the largest number acknowledged
 	n     uint32           // length of data
 }
@@ -139,6 +142,10 @@ func (c *Conn) ackedFrame(f *sentFrame) {
 		if f.id == tokenID(c.newToken) {
 			c.newToken = nil
 		}
+	case sentPluginControl:
+		c.ackedControl(f.id)
+	case sentPluginData:
+		c.ackedContent(f)
 	}
 }
 
@@ -231,6 +238,12 @@ func (c *Conn) lostFrame(f *sentFrame) {
 		}
 	case sentMaxStreamData, sentReset, sentStop:
 		c.lostStreamControl(f)
+	case sentPluginControl:
+		c.lostControl(f.id)
+	case sentPluginData:
+		c.lostContentOf(f)
+	case sentPluginMax:
+		c.lostMax(f)
 	}
 }
 

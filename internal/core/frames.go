@@ -41,8 +41,12 @@ var framePlaces = [...]uint8{
 
 func mayCome(t wire.FrameType, in wire.PacketType) bool {
 	places := uint8(inApp | inEarly)
-	if t < wire.FrameType(len(framePlaces)) && framePlaces[t] != 0 {
+	switch {
+	case t < wire.FrameType(len(framePlaces)) && framePlaces[t] != 0:
 		places = framePlaces[t]
+	case t.IsPluginControl() && t != wire.FramePluginEvent && t != wire.FramePluginDetach:
+		// Nobody is to make a server fetch or build a plugin by replaying a first flight.
+		places = inApp
 	}
 	switch in {
 	case wire.PacketInitial:
@@ -61,7 +65,7 @@ func (c *Conn) handleFrames(now hook.Instant, id recovery.SpaceID, info *qlog.Pa
 	whole := payload
 	for len(payload) > 0 {
 		n, err := wire.Next(payload, &f)
-		if f.Type >= wire.FramePlugin && (c.ext == nil || !f.Type.IsPlugin()) {
+		if f.Type >= wire.FramePlugin && !c.takesPart() && (c.ext == nil || !f.Type.IsPlugin()) {
 			return eliciting, unknownFrame(f.Type)
 		}
 		if err != nil {
@@ -74,14 +78,19 @@ func (c *Conn) handleFrames(now hook.Instant, id recovery.SpaceID, info *qlog.Pa
 		if err := c.agreed(f.Type, n); err != nil {
 			return eliciting, err
 		}
-		if f.Type.IsPlugin() {
+		if c.ext != nil && f.Type.IsPlugin() {
 			wants := c.takePlugin(now, info, whole, len(whole)-len(payload), &f)
 			eliciting = eliciting || wants
 			payload = payload[n:]
 			continue
 		}
 		eliciting = eliciting || f.Type.AckEliciting()
-		if err := c.handleFrame(now, id, &f, info.DCID); err != nil {
+		if f.Type >= wire.FramePlugin {
+			err = c.takePluginFrame(now, &f, n)
+		} else {
+			err = c.handleFrame(now, id, &f, info.DCID)
+		}
+		if err != nil {
 			return eliciting, err
 		}
 		if c.closing.state != stateOpen {
@@ -96,6 +105,9 @@ func (c *Conn) handleFrames(now hook.Instant, id recovery.SpaceID, info *qlog.Pa
 func frameError(f *wire.Frame, err error) error {
 	if errors.Is(err, wire.ErrFrameType) {
 		return unknownFrame(f.Type)
+	}
+	if f.Type.IsPluginControl() {
+		return pluginError(f.Type, "malformed %v", f.Type)
 	}
 	return violation(FrameEncodingError, f.Type, "malformed %v", f.Type)
 }

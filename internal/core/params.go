@@ -55,6 +55,7 @@ func (cfg *Config) params() wire.Params {
 	p.ResetStreamAt = cfg.ResetStreamAt
 	p.MaxDatagramFrame = cfg.MaxDatagramFrame
 	p.DisableMigration = cfg.DisableActiveMigration
+	p.Plugins = cfg.pluginParams()
 	return p
 }
 
@@ -87,6 +88,9 @@ func (c *Conn) handleParams(now hook.Instant, b []byte) error {
 		return err
 	}
 	c.peer, c.haveParams = peerOf(p), true
+	if c.exch != nil {
+		c.exch.peer = p.Plugins
+	}
 	if c.client {
 		c.early.server = p
 	}

@@ -33,6 +33,9 @@ func (c *Conn) rest() {
 	if c.datagrams != nil {
 		c.datagrams.out.trim()
 	}
+	if c.exch != nil {
+		c.exch.rest()
+	}
 	c.ranges = nil
 	c.ackFreq.state, c.arrival = nil, nil
 	c.ids.local = slices.Clone(c.ids.local)

@@ -17,14 +17,24 @@ type memory struct {
 	at      time.Time    // when the ticket was issued
 	alpn    string       // the application protocol, also that of early data
 	params  wire.Params  // the server's limits (RFC 9000 §7.4.1)
+	plugins []hook.Offer // those that both sides agreed on; limit: maxOffers, of each side
 }
 
 // memoryPrefix tells our entry of tls.SessionState.Extra from those of others.
-var memoryPrefix = []byte("quiver session 1\x00")
+// The second kind also has a list of plugins, after its length in two bytes.
+var (
+	memoryPrefix        = []byte("quiver session 1\x00")
+	memoryPluginsPrefix = []byte("quiver session 2\x00")
+)
 
 // appendMemory encodes m as an entry of tls.SessionState.Extra.
 func appendMemory(m *memory) []byte {
 	b := bytes.Clone(memoryPrefix)
+	if len(m.plugins) > 0 {
+		b = bytes.Clone(memoryPluginsPrefix)
+		list := appendOffers(nil, m.plugins)
+		b = append(binary.BigEndian.AppendUint16(b, uint16(len(list))), list...)
+	}
 	b = binary.BigEndian.AppendUint32(b, uint32(m.version))
 	b = binary.BigEndian.AppendUint64(b, uint64(m.at.UnixMilli()))
 	b = append(append(b, byte(len(m.alpn))), m.alpn...)
@@ -34,23 +44,47 @@ func appendMemory(m *memory) []byte {
 // recall finds what appendMemory left in a session.
 func recall(s *tls.SessionState) (m memory, ok bool) {
 	for _, entry := range s.Extra {
-		b, found := bytes.CutPrefix(entry, memoryPrefix)
-		const fixed = 4 + 8 + 1
-		if !found || len(b) < fixed || len(b) < fixed+int(b[fixed-1]) {
-			continue
+		if m, ok = recallEntry(entry); ok {
+			break
 		}
-		m.version = wire.Version(binary.BigEndian.Uint32(b))
-		m.at = time.UnixMilli(int64(binary.BigEndian.Uint64(b[4:])))
-		n := fixed + int(b[fixed-1])
-		m.alpn = string(b[fixed:n])
-		p, err := wire.ParseParams(b[n:], true)
-		if err != nil {
-			return m, false
-		}
-		m.params = *p
-		return m, true
 	}
-	return m, false
+	return m, ok
+}
+
+func recallEntry(entry []byte) (m memory, ok bool) {
+	b, ok := bytes.CutPrefix(entry, memoryPrefix)
+	if !ok {
+		m.plugins, b, ok = recallPlugins(entry)
+	}
+	const fixed = 4 + 8 + 1
+	if !ok || len(b) < fixed || len(b) < fixed+int(b[fixed-1]) {
+		return m, false
+	}
+	m.version = wire.Version(binary.BigEndian.Uint32(b))
+	m.at = time.UnixMilli(int64(binary.BigEndian.Uint64(b[4:])))
+	n := fixed + int(b[fixed-1])
+	m.alpn = string(b[fixed:n])
+	p, err := wire.ParseParams(b[n:], true)
+	if err != nil {
+		return m, false
+	}
+	m.params = *p
+	return m, true
+}
+
+// recallPlugins reads the list of plugins in an entry that has one, and returns
+// what follows.
+func recallPlugins(entry []byte) (set []hook.Offer, rest []byte, ok bool) {
+	b, found := bytes.CutPrefix(entry, memoryPluginsPrefix)
+	if !found || len(b) < 2 {
+		return nil, nil, false
+	}
+	n := 2 + int(binary.BigEndian.Uint16(b))
+	if len(b) < n {
+		return nil, nil, false
+	}
+	set, ok = parseOffers(b[2:n])
+	return set, b[n:], ok
 }
 
 // memorable returns the part of p that RFC 9000 §7.4.1 lets a client remember.
@@ -78,6 +112,8 @@ func reduced(then, now *wire.Params) (name string, smaller bool) {
 		{"initial_max_streams_bidi", then.MaxStreamsBidi, now.MaxStreamsBidi},
 		{"initial_max_streams_uni", then.MaxStreamsUni, now.MaxStreamsUni},
 		{"max_datagram_frame_size", then.MaxDatagramFrame, now.MaxDatagramFrame}, // RFC 9221 §3
+		{"pq_plugins", then.Plugins.Version, now.Plugins.Version},
+		{"pq_plugins", then.Plugins.MaxControl, now.Plugins.MaxControl},
 	} {
 		if l.now < l.then {
 			return l.name, true
@@ -86,16 +122,21 @@ func reduced(then, now *wire.Params) (name string, smaller bool) {
 	return "", false
 }
 
-// sendTicket lets the client resume. A connection does not fail for want of one.
-func (c *Conn) sendTicket(now hook.Instant) {
+// sendTicket lets the client resume, with early data if early says so, for which
+// the plugins in set are taken up again. A connection does not fail for want of one.
+func (c *Conn) sendTicket(now hook.Instant, set []hook.Offer, early bool) {
 	own := c.cfg.params()
-	m := memory{c.version, c.when(now), c.tls.state.NegotiatedProtocol, memorable(&own)}
-	c.tls.conn.SendSessionTicket(tls.QUICSessionTicketOptions{EarlyData: c.cfg.Early, Extra: [][]byte{appendMemory(&m)}})
+	m := memory{c.version, c.when(now), c.tls.state.NegotiatedProtocol, memorable(&own), set}
+	c.tls.conn.SendSessionTicket(tls.QUICSessionTicketOptions{EarlyData: early, Extra: [][]byte{appendMemory(&m)}})
 }
 
 // storeSession keeps a ticket of the server, with what it allows.
 func (c *Conn) storeSession(now hook.Instant, s *tls.SessionState) {
-	m := memory{c.version, c.when(now), c.tls.state.NegotiatedProtocol, memorable(c.early.server)}
+	m := memory{c.version, c.when(now), c.tls.state.NegotiatedProtocol, memorable(c.early.server), nil}
+	if c.exch != nil {
+		m.plugins = c.exch.kept
+		s.EarlyData = s.EarlyData && !c.exch.lost
+	}
 	s.Extra = append(s.Extra, appendMemory(&m))
 	c.tls.conn.StoreSession(s) // it fails only at a server
 }

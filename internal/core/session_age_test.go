@@ -14,7 +14,7 @@ import (
 func TestTicketsAreNotToldOlderThanTheyAre(t *testing.T) {
 	stored := time.Unix(1_000_000, int64(750*time.Millisecond))
 	now := stored.Add(300 * time.Millisecond)
-	m := memory{wire.Version1, stored, "h3", wire.DefaultParams()}
+	m := memory{wire.Version1, stored, "h3", wire.DefaultParams(), nil}
 	session, err := tls.NewResumptionState([]byte("ticket"), &tls.SessionState{Extra: [][]byte{appendMemory(&m)}})
 	if err != nil {
 		t.Fatal(err)

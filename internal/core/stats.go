@@ -50,6 +50,8 @@ type Stats struct {
 	// their place before they were sent, and dropped because nobody received
 	// them in time.
 	DatagramsSent, DatagramsReceived, DatagramsDropped, DatagramsUnread uint64
+
+	PluginFramesIgnored uint64 // frames of plugins that are over, or not ready yet
 }
 
 // Stats returns the present measurements.
@@ -67,6 +69,12 @@ func (c *Conn) Stats() Stats {
 	}
 	if d := c.datagrams; d != nil {
 		s.DatagramsSent, s.DatagramsReceived, s.DatagramsDropped, s.DatagramsUnread = d.sent, d.received, d.dropped, d.unread
+	}
+	if c.exch != nil {
+		s.PluginFramesIgnored = c.exch.ignored
+	}
+	if c.ext != nil {
+		s.PluginFramesIgnored += c.ext.strays
 	}
 	s.PacketsLost, s.PacketsSpurious = c.det.Lost()
 	got := n.marks

@@ -42,6 +42,7 @@ func (c *Conn) deadline() hook.Instant {
 		at = earlier(at, c.keys.dropAt)
 		at = earlier(at, c.ids.initialUntil)
 		at = earlier(at, c.early.dropAt)
+		at = earlier(at, c.exch.deadline())
 	}
 	return at
 }
@@ -72,6 +73,7 @@ func (c *Conn) Tick(now Time) {
 	c.tickKeys(t)
 	c.tickInitialID(t)
 	c.tickEarly(t)
+	c.tryTicket(t)
 	c.tickRest(t)
 	if c.paced <= t {
 		c.paced = 0

@@ -187,7 +187,7 @@ func (c *Conn) drainTLS(now hook.Instant) error {
 		e := c.tls.conn.NextEvent()
 		switch e.Kind {
 		case tls.QUICNoEvent:
-			if c.complete && !c.client {
+			if c.complete && !c.client && c.exch.ticketSent() {
 				c.tls.conn = nil // an idle connection of a server keeps no TLS state
 			}
 			return c.settleEarly()
@@ -256,6 +256,7 @@ func (c *Conn) handshakeComplete(now hook.Instant) error {
 	c.complete = true
 	c.log.ALPN(now, state.NegotiatedProtocol)
 	c.events.push(Event{Kind: EventEstablished})
+	c.startExchange()
 	c.tellState()
 	if c.client {
 		c.dropEarly(now)
@@ -265,7 +266,7 @@ func (c *Conn) handshakeComplete(now hook.Instant) error {
 	if c.early.keys != nil {
 		c.early.dropAt = now.Add(3 * c.pto())
 	}
-	c.sendTicket(now)
+	c.planTicket(now)
 	c.issueToken(now)
 	// RFC 9001 §4.1.2: the server confirms as soon as it is complete, and says so.
 	c.control |= ctlHandshakeDone

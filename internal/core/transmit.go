@@ -146,7 +146,7 @@ func (c *Conn) wantsBudget() bool {
 			return true
 		}
 	}
-	return false
+	return c.exch != nil && c.exch.contentWaits()
 }
 
 // appendDatagram appends one datagram of at most limit bytes: a packet of each
