@@ -50,11 +50,12 @@ type Pair struct {
 	Remark func(ecn uint8) uint8
 	Marked int // datagrams that left with a mark
 
-	opts   Options
-	agenda netsim.Agenda[func()] // what At entered
-	spare  [][]byte              // buffers of datagrams that nobody refers to any more
-	log    strings.Builder
-	err    error
+	opts    Options
+	agenda  netsim.Agenda[func()] // what At entered
+	spare   [][]byte              // buffers of datagrams that nobody refers to any more
+	numbers map[string]uint64     // of extensions, by ID
+	log     strings.Builder
+	err     error
 }
 
 // DropMark is no ECN codepoint: a path that returns it drops the packet.

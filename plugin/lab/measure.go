@@ -207,3 +207,21 @@ func metric(name string) func(*Result) float64 {
 		return total
 	}
 }
+
+// Value is a measure of a Result, for programs.
+type Value struct {
+	Name  string  `json:"name"`
+	Unit  string  `json:"unit,omitempty"` // s, B, bit/s
+	Value float64 `json:"value"`
+}
+
+// Values returns all measures of Measures that r has.
+func (r *Result) Values() []Value {
+	var list []Value
+	for i := range measures {
+		if x := measures[i].Value(r); !math.IsNaN(x) && !math.IsInf(x, 0) {
+			list = append(list, Value{measures[i].Name, [...]string{"", "s", "B", "bit/s"}[measures[i].Unit], x})
+		}
+	}
+	return list
+}

@@ -6,7 +6,7 @@ type namedScenario struct {
 	network, flows string
 }
 
-// The rates and delays are round figures of the kind of path that the name stands for, not measurements of one.
+// Times in the texts are round trips. Rates and delays are round figures of the kind of path that the name stands for, not measurements of one.
 var named = []namedScenario{
 	{"clean", "20 Mbit/s, 30 ms, no loss",
 		"link --delay=15ms --bandwidth=20Mbps --queue=100", "--size=1MB"},

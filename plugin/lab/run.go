@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -34,6 +35,7 @@ func once(ctx context.Context, s *Scenario, setup *Setup, seed uint64) (Repetiti
 		},
 	})
 	defer pair.Close()
+	refused := attach(pair, setup)
 	load, err := pair.Start(flows(s), s.Parallel)
 	if err != nil {
 		return rep, fmt.Errorf("lab: %w", err)
@@ -42,11 +44,11 @@ func once(ctx context.Context, s *Scenario, setup *Setup, seed uint64) (Repetiti
 	if s.Sample > 0 {
 		series.next()
 	}
-	pair.Run(s.Limit, func() bool { return load.Done() || ctx.Err() != nil })
+	pair.Run(s.Limit, func() bool { return load.Done() || ctx.Err() != nil || *refused != nil })
 	if err := ctx.Err(); err != nil {
 		return rep, err
 	}
-	if err := pair.Err(); err != nil {
+	if err := cmp.Or(*refused, pair.Err()); err != nil {
 		return rep, fmt.Errorf("lab: scenario %s, setup %s: %w", s.Name, setup.Title(), err)
 	}
 	if s.Sample > 0 {
@@ -54,6 +56,30 @@ func once(ctx context.Context, s *Scenario, setup *Setup, seed uint64) (Repetiti
 	}
 	rep.fill(pair, load, s)
 	return rep, nil
+}
+
+// attach has the extensions attached to each connection as soon as there is one. The error that it points to is the first refusal.
+func attach(pair *virtual.Pair, setup *Setup) *error {
+	var refused error
+	for _, e := range []*virtual.Endpoint{pair.Client, pair.Server} {
+		list := setup.end(e.Side).Extensions
+		e.OnConn = func(c *virtual.Peer) {
+			for i, x := range list {
+				if err := extend(c, x); err != nil && refused == nil {
+					refused = fmt.Errorf("%s: extension %d: %w", sideName(c.End.Side), i, err)
+				}
+			}
+		}
+	}
+	return &refused
+}
+
+func extend(c *virtual.Peer, x Extension) error {
+	do, err := x.New()
+	if err != nil {
+		return err
+	}
+	return c.Extend(do, x.Config)
 }
 
 func flows(s *Scenario) []virtual.Flow {
@@ -145,5 +171,6 @@ func (e *EndResult) fill(c *virtual.Peer) {
 	*e = EndResult{
 		PacketsSent: st.PacketsSent, PacketsLost: st.PacketsLost, PacketsSpurious: st.PacketsSpurious,
 		BytesSent: st.BytesSent, BytesResent: st.BytesResent, ProbeTimeouts: st.ProbeTimeouts,
+		Extensions: c.ExtensionStats(nil),
 	}
 }

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"math"
 	"runtime"
@@ -145,6 +146,7 @@ func TestAComparisonEndsWhenItsContextDoes(t *testing.T) {
 func TestSetupsAreCheckedBeforeAnythingRuns(t *testing.T) {
 	s := mustScenario(t, "clean")
 	for want, setup := range map[string]Setup{
+		`setup "plain", client: extension 0 has no New`:            {Client: End{Extensions: make([]Extension, 1)}},
 		`setup "x", server: unknown congestion controller "vegas"`: {Name: "x", Server: End{Congestion: "vegas"}},
 	} {
 		if _, err := Run(t.Context(), s, setup); err == nil || !strings.Contains(err.Error(), want) {
@@ -158,5 +160,23 @@ func TestSetupsAreCheckedBeforeAnythingRuns(t *testing.T) {
 	}
 	if _, err := Compare(t.Context(), nil, Setup{}, Setup{}, Options{}); err == nil {
 		t.Error("nothing was compared without an error")
+	}
+}
+
+func TestValuesAreThoseOfTheMeasures(t *testing.T) {
+	r := made(t, 1)
+	text, err := json.Marshal(r.Values())
+	if err != nil || !strings.Contains(string(text), `{"name":"median","unit":"s","value":0.25}`) || !strings.Contains(string(text), `{"name":"failed","value":0}`) {
+		t.Errorf("%s, %v", text, err)
+	}
+	for _, v := range r.Values() {
+		if x := measure(t, r, v.Name); x != v.Value {
+			t.Errorf("%s is %v, and %v as a measure", v.Name, v.Value, x)
+		}
+	}
+	for size, want := range map[int64]string{1: "1 B", 10_000: "10 kB", 1_500_000: "1.5 MB"} {
+		if got := SizeName(size); got != want {
+			t.Errorf("SizeName(%d) = %q, want %q", size, got, want)
+		}
 	}
 }

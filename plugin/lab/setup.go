@@ -3,6 +3,7 @@ package lab
 import (
 	"fmt"
 
+	"github.com/seed51309289/quiver/hook"
 	"github.com/seed51309289/quiver/internal/virtual"
 	"github.com/seed51309289/quiver/netsim"
 )
@@ -16,6 +17,15 @@ type Setup struct {
 // End is one end of a Setup.
 type End struct {
 	Congestion string // built-in controller; "" = cubic
+	Extensions []Extension
+}
+
+// Extension is something to attach to each connection of an end, as soon as there is one.
+type Extension struct {
+	// New makes the extension for one connection. It is called from several goroutines at once.
+	New func() (hook.Extension, error)
+	// Config is what it is told when it begins.
+	Config []byte
 }
 
 // Title returns the name that tables show.
@@ -35,6 +45,11 @@ func (s *Setup) check() error {
 		if e.end.Congestion != "" {
 			if _, err := virtual.Congestion(e.end.Congestion); err != nil {
 				return fmt.Errorf("lab: setup %q, %s: %w", s.Title(), sideName(e.side), err)
+			}
+		}
+		for i, x := range e.end.Extensions {
+			if x.New == nil {
+				return fmt.Errorf("lab: setup %q, %s: extension %d has no New", s.Title(), sideName(e.side), i)
 			}
 		}
 	}

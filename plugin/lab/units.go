@@ -193,3 +193,14 @@ func parseFlag(v string, b *bool) error {
 	}
 	return nil
 }
+
+// SizeName writes a size as scenarios are given it: 50 kB, 1 MB.
+func SizeName(bytes int64) string {
+	switch {
+	case bytes >= 1_000_000:
+		return digits(float64(bytes)/1e6) + " MB"
+	case bytes >= 1000:
+		return digits(float64(bytes)/1e3) + " kB"
+	}
+	return digits(float64(bytes)) + " B"
+}
