@@ -45,6 +45,7 @@ var layers = map[string][]string{
 	"plugin/cache":     {"plugin/pack"},
 	"plugin/lab":       {"hook", "internal/virtual", "netsim"},
 	"plugin/pack":      {"hook", "plugin/wasm"},
+	"plugin/build":     {"plugin/pack", "plugin/wat"},
 	"plugin/sdk":       {},
 	"plugin/wasm":      {},
 	"plugin/wat":       {},
@@ -57,6 +58,9 @@ var layers = map[string][]string{
 	"tool/check": {},
 	"tool/peers": {"peers"},
 	"tool/soak":  {"quic", "netsim"},
+
+	// Beside: the plugins, as files.
+	"plugins": {},
 
 	// Beside: programs that show the public API.
 	"examples/echo": {"quic"},
