@@ -2,7 +2,6 @@ package pack
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -52,13 +51,17 @@ func (o *object) take(name string) (any, bool) {
 	return v, ok
 }
 
-// close refuses the fields that were not asked for.
+// close refuses the fields that were not asked for, and of several names the first.
 func (o *object) close() {
-	for _, name := range slices.Sorted(maps.Keys(o.fields)) {
+	var strange []string
+	for name := range o.fields {
 		if !slices.Contains(o.asked, name) {
-			o.d.fail(o.at(clip(name)), "no such field%s", didYouMean(name, o.asked))
-			return
+			strange = append(strange, name)
 		}
+	}
+	if len(strange) > 0 {
+		name := slices.Min(strange)
+		o.d.fail(o.at(clip(name)), "no such field%s", didYouMean(name, o.asked))
 	}
 }
 

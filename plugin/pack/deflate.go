@@ -31,8 +31,8 @@ func deflate(raw []byte, level int) []byte {
 	return b.Bytes()
 }
 
-// Unpack returns the size bytes that packed holds. Size is what the peer announced: Unpack believes it only after it has
-// seen that packed is at most [MaxPacked] long, that size is at most limit and at most 16 times what arrived, makes room for no more, and refuses a stream that holds less or
+// Unpack returns the size bytes that packed holds. Size is what the peer announced: Unpack believes it only after it has seen that packed is at
+// most [MaxPacked] long, and size at most limit and at most 16 times as much. It makes room for no more, and refuses a stream that holds less or
 // more, that is broken, or that something follows.
 func Unpack(packed []byte, size, limit int) ([]byte, error) {
 	switch {

@@ -115,6 +115,10 @@ func (r *jsonReader) object(depth int) (any, error) {
 		if err != nil {
 			return nil, err
 		}
+		if name == "" {
+			r.at = start
+			return nil, r.error("a field without a name")
+		}
 		if _, twice := m[name]; twice {
 			r.at = start
 			return nil, r.error(fmt.Sprintf("field %q is there twice", name))

@@ -114,7 +114,7 @@ func (d *decoder) hook(path string, v any) (h hook.HookDecl) {
 	o := d.object(path, v)
 	o.must("op")
 	o.must("anchor")
-	h.Op = word(o, "op", "hook", hook.ParseOp, opNames())
+	h.Op = word(o, "op", "hook", hook.ParseOp, opNames)
 	h.Anchor = word(o, "anchor", "anchor", hook.ParseAnchor, []string{hook.Before.String(), hook.Replace.String(), hook.After.String()})
 	h.Order = int(o.number("order", -maxOrder, maxOrder))
 	h.Chain = o.flag("chain")
@@ -132,14 +132,14 @@ func (d *decoder) hook(path string, v any) (h hook.HookDecl) {
 }
 
 // opNames lists the operations that hooks can be attached to.
-func opNames() (names []string) {
+var opNames = func() (names []string) {
 	for _, o := range hook.Ops() {
 		if o.Anchor() != 0 {
 			names = append(names, o.String())
 		}
 	}
 	return names
-}
+}()
 
 func (d *decoder) frame(path string, v any) (f hook.FrameDecl) {
 	o := d.object(path, v)

@@ -143,6 +143,8 @@ func TestARefusedManifestNamesFileFieldAndRule(t *testing.T) {
     {"op": "rx_payload", "anchor": "before"},`, `hooks: is missing`},
 		{"misspelt field", `"weight": 2`, `"wieght": 2`, `wieght: no such field, did you mean "weight"?`},
 		{"misspelt inner field", `"ride_along": true`, `"ridealong": true`, `frames[1].ridealong: no such field, did you mean "ride_along"?`},
+		{"field without a name", `"weight": 2`, `"": 2`, `line 25, column 3: a field without a name`},
+		{"two misspelt fields", `"weight": 2`, `"wieght": 2, "a": 1`, `a: no such field`},
 		{"duplicate field", `"weight": 2`, `"weight": 2, "weight": 2`, `line 25, column 16: field "weight" is there twice`},
 		{"id of one label", `"org.example.fec"`, `"fec"`, `id: "fec", want a reverse domain name in lower case such as "org.example.fec"`},
 		{"id in capitals", `"org.example.fec"`, `"Org.example.fec"`, `id: "Org.example.fec", want a reverse domain name in lower case such as "org.example.fec"`},

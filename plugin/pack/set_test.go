@@ -24,6 +24,12 @@ func chained(m *pack.Manifest) *pack.Manifest {
 	return m
 }
 
+// TestDefect7AnIDIsUnique: PQUIC took two plugins of one name, and crashed.
+func TestDefect7AnIDIsUnique(t *testing.T) {
+	a, b := manifest(t, plainManifest), manifest(t, plainManifest)
+	wantRefusal(t, pack.CheckSet([]*pack.Manifest{a, b}), "id: org.example.plain is there twice, as 1.0.0 and 1.0.0")
+}
+
 func TestPluginsThatClashAreRefusedTogether(t *testing.T) {
 	newer := member("a.b")
 	newer.Version = "2.0.0"
