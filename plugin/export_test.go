@@ -42,3 +42,6 @@ func Remember(r *Runtime, d pack.Digest, faults int32) {
 	defer r.mu.Unlock()
 	r.recordOf(d).faults.Store(faults)
 }
+
+// Memory returns the memory of the guest of x.
+func Memory(x hook.Extension) []byte { return x.(*extension).i.mem.buf }

@@ -23,7 +23,7 @@ type hostFunc struct {
 	name           string
 	params, result string // i is i32, I is i64
 	needs          hook.Permission
-	do             func(x *extension, arg []uint64) int64
+	do             func(x *extension, arg []uint64) int64 // of an i32 the upper half is garbage
 }
 
 // imports is all that a guest may ask for. Guests are refused whose manifest lacks the permission for one that they name, so the check in call
@@ -251,7 +251,7 @@ func (x *extension) importXOR(arg []uint64) int64 {
 }
 
 func (x *extension) importMulAdd(arg []uint64) int64 {
-	if overlap(arg[0], arg[1], arg[2]) || arg[3] > math.MaxUint8 {
+	if overlap(arg[0], arg[1], arg[2]) || uint32(arg[3]) > math.MaxUint8 {
 		return codeRange
 	}
 	dst, src, c := x.two(arg[0], arg[1], arg[2])
