@@ -182,6 +182,9 @@ func readFile(path string) ([]byte, error) {
 
 // Put stores the package b, over one with the same digest and other signatures, and makes room for it. It is on disk when Put returns. An
 // error is that of [pack.Read], or says why nothing could be written.
+//
+// Whether the package may run is not asked here. Store what came from a peer after it was judged: else the peer decides which signatures the
+// cache keeps.
 func (c *Cache) Put(b []byte) (Entry, error) {
 	p, err := pack.Read("", b, 0)
 	if err != nil {

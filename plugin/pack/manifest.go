@@ -29,6 +29,27 @@ const (
 )
 
 // A Manifest is everything that a plugin says about itself. What it does not say it must not do.
+//
+// As JSON it has these fields; those with "?" may be left out, and a package leaves out what would say the default:
+//
+//	id            reverse domain name in lower case, at most 100 bytes
+//	version       semantic version
+//	abi           {min, max}: versions of docs/plugin-abi.md, as in "1.0"
+//	roles         ["client", "server"], or one of them
+//	mode          "local", "negotiated" or "required" (hook.Mode)
+//	hooks         [{op, anchor, order?, chain?}]: names of hook.Op and hook.Anchor; order from -1000 to 1000
+//	frames?       [{name, max_len, ack_eliciting?, in_flight?, ride_along?, early?}]: hook.FrameDecl
+//	permissions?  names of hook.Permission
+//	views?        ["payload"]: it may see what packets carry
+//	weight?       1 to 16: share of its frames
+//	limits?       {memory_pages?, fuel?, timers?, reservations?, reserved_bytes?, emit?, log_bytes?}: [Limits]
+//	config?       {schema: [{name, type, …}], defaults: {NAME: value}}, type "int" with min and max, "bool", or "choice" with choices;
+//	              unit?, description?: [ConfigField]
+//	app_ops?      [{id, name, description?}]: what the application may ask for
+//	metrics?      [{id, name, type, unit?}], type "counter" or "gauge"
+//	requires?     ids that must be attached to the connection, too
+//	conflicts?    ids that must not
+//	license?, description?
 type Manifest struct {
 	ID          string // reverse domain name, at most 100 bytes
 	Version     string // semantic version
