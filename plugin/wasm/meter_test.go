@@ -248,3 +248,38 @@ func TestCallsByTheTablePayForTheHostIfItIsThere(t *testing.T) {
 		}
 	}
 }
+
+// TestLoopsPayFromTheFuelThatIsLeft: loops that call nothing hold fuel in a local as well, which calls around them must not make stale.
+func TestLoopsPayFromTheFuelThatIsLeft(t *testing.T) {
+	const (
+		count = "\x20%\x41\x01\x6a\x22%\x41\x03\x49\x0d\x00" // local % + 1 < 3: once more; 7 units
+		zero  = "\x41\x00\x21%"                              // 2 units
+	)
+	in := func(local, code string) string { return strings.ReplaceAll(code, "%", local) }
+	inner := in("\x01", zero) + "\x03\x40" + in("\x01", count) + "\x0b" // 3 heads of 2 + 7
+	host := "\x41\x00\x10\x00\x1a"                                      // 202
+	leaf := "\x10\x02"                                                  // 1, and the leaf's 5
+	r := newRuntime(t, wazero.NewRuntimeConfigCompiler())
+	for what, tc := range map[string]struct {
+		code string
+		want int64
+	}{
+		"a loop":                        {inner, 5 + 2 + 3*9},
+		"two loops, a call between":     {inner + leaf + inner, 5 + 2*(2+3*9) + 6},
+		"a loop in one that calls":      {in("\x00", zero) + "\x03\x40" + leaf + inner + host + in("\x00", count) + "\x0b", 5 + 2 + 3*(2+6+2+3*9+202+7)},
+		"a loop in one that does not":   {in("\x00", zero) + "\x03\x40" + inner + in("\x00", count) + "\x0b", 5 + 2 + 3*(2+2+3*9+7)},
+		"a length in a loop":            {in("\x00", zero) + "\x03\x40\x41\x00\x41\x00\x41\x20\xfc\x0b\x00" + in("\x00", count) + "\x0b", 5 + 2 + 3*(2+3+32+2+7)},
+		"a loop in one with a length":   {in("\x00", zero) + "\x03\x40\x41\x00\x41\x00\x41\x20\xfc\x0b\x00" + inner + in("\x00", count) + "\x0b", 5 + 2 + 3*(2+3+32+2+2+3*9+7)},
+		"a loop in a function it calls": {in("\x00", zero) + "\x03\x40\x10\x03" + in("\x00", count) + "\x0b", 5 + 2 + 3*(2+1+5+2+3*9+7)},
+	} {
+		two := func(code string) string {
+			s := vec("\x02\x7f") + code + "\x0b"
+			return uleb(len(s)) + s
+		}
+		code, _ := metered(t, mod(sec(1, vec("\x60\x00\x00", "\x60\x01\x7f\x01\x7f")), sec(2, vec("\x02pq\x04host\x00\x01")), sec(3, times(3, "\x00")),
+			sec(5, vec("\x00\x01")), sec(7, vec("\x01f\x00\x01")), sec(10, vec(two(tc.code), body(), two(inner)))))
+		if _, spent, err := instantiate(t, r, code).call(100_000, "f"); err != nil || spent != tc.want {
+			t.Errorf("%s spends %d, %v; want %d", what, spent, err, tc.want)
+		}
+	}
+}
