@@ -5,16 +5,17 @@ import "fmt"
 // Costs are the prices of what a metered module does, in units of fuel. They are part of the ABI: the same module pays the same on every
 // machine. No price may exceed MaxCost.
 type Costs struct {
-	Instruction uint32 // each instruction that is not listed below; block, loop, else, end and nop cost nothing
-	Entry       uint32 // each call of a function, beside the region at its start
-	Recursion   uint32 // the same of a function that may call itself, directly or not: it takes stack as well
-	Loop        uint32 // each passage of a loop's head, beside the region there
-	Division    uint32 // division, remainder and square root, of integers, floats and vectors
-	HostCall    uint32 // a call of an import, directly or by a table
-	Grow        uint32 // memory.grow
-	Bulk        uint32 // memory.copy, memory.fill, memory.init, table.copy, table.init, beside what their length costs
-	BytesShift  uint32 // the bytes of bulk memory cost their number shifted right by this, 0 to 31: 4 is a unit for 16 bytes
-	EntryShift  uint32 // the entries of table.copy and table.init cost their number shifted right by this
+	Instruction uint32 `json:"instruction"` // each instruction that is not listed below; block, loop, else, end and nop cost nothing
+	Entry       uint32 `json:"entry"`       // each call of a function, beside the region at its start
+	Recursion   uint32 `json:"recursion"`   // the same of a function that may call itself, directly or not: it takes stack as well
+	Loop        uint32 `json:"loop"`        // each passage of a loop's head, beside the region there
+	Division    uint32 `json:"division"`    // division, remainder and square root, of integers, floats and vectors
+	HostCall    uint32 `json:"host_call"`   // a call of an import, directly or by a table
+	Grow        uint32 `json:"grow"`        // memory.grow
+	Bulk        uint32 `json:"bulk"`        // memory.copy, memory.fill, memory.init, table.copy, table.init, beside what their length costs
+	BytesShift  uint32 `json:"bytes_shift"` // the bytes of bulk memory cost their number shifted right by this, 0 to 31: 4 is a unit for 16 bytes
+	Split       uint32 `json:"split"`       // a part of a region that not every path gets to is a region of its own if it costs that much; 0 = never
+	EntryShift  uint32 `json:"entry_shift"` // the entries of table.copy and table.init cost their number shifted right by this
 }
 
 // MaxCost is the most that one of Costs may be, so that no sum overflows.
@@ -22,7 +23,7 @@ const MaxCost = 1 << 20
 
 // DefaultCosts returns the prices of ABI version 1.
 func DefaultCosts() Costs {
-	return Costs{Instruction: 1, Entry: 5, Recursion: 100, Loop: 2, Division: 8, HostCall: 200, Grow: 2000, Bulk: 32, BytesShift: 4, EntryShift: 0}
+	return Costs{Instruction: 1, Entry: 5, Recursion: 100, Loop: 2, Division: 8, HostCall: 200, Grow: 2000, Bulk: 32, BytesShift: 4, EntryShift: 0, Split: 64}
 }
 
 // Price is a line of the table of costs.
@@ -50,6 +51,9 @@ func (c Costs) Table() []Price {
 
 // valid returns an error about prices that are out of range or that leave something free which can be repeated.
 func (c Costs) valid() error {
+	if c.Split > MaxCost {
+		return fmt.Errorf("wasm: regions are cut from %d units, at most %d", c.Split, MaxCost)
+	}
 	for _, p := range c.Table() {
 		if p.Units > MaxCost {
 			return fmt.Errorf("wasm: %d units for %s, at most %d", p.Units, p.What, MaxCost)

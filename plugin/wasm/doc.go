@@ -10,12 +10,13 @@
 //
 // # What a metered module pays, and why it cannot pay too little
 //
-// WebAssembly has structured control flow: the only way back is a branch to a loop header. So the body of a function falls into regions, one
-// for the body outside its loops and one for each loop outside the loops within it, and from one passage of a region's head to the next every
-// instruction of the region runs at most once, along a path without cycles. At the head of each region stands a charge of the dearest such
-// path. What runs has therefore always been paid for; what was paid for and not run is the difference between the path taken and the dearest
-// one. A function that may call itself, directly or through others or a table, pays for its whole body at its entry, loops included: the frame
-// that an engine gives it is bounded by the size of its body, so fuel bounds the stack as well.
+// WebAssembly has structured control flow: the only way back is a branch to a loop header, and nothing enters a block but at its start. So the
+// body of a function falls into regions that are entered at their head alone: the body itself, each loop, and each costly rest of a block that
+// some path goes by, as the arm of a switch; a region is what of it is not in a region within it. From one passage of a head to the next every
+// instruction of the region runs at most once, along a path without cycles. At the head stands a charge of the dearest such path. What runs
+// has therefore always been paid for; what was paid for and not run is, in each region, the difference between the path taken and the dearest
+// one. A function that may call itself, directly or through others or a table, pays for its whole body at its entry, loops included, and pays
+// again in its loops: the frame that an engine gives it is bounded by the size of its body, so fuel bounds the stack as well.
 //
 // Source: WebAssembly Core Specification 2.0, §5 (binary format) and appendix "Custom Sections".
 package wasm

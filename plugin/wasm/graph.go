@@ -32,13 +32,20 @@ func analyse(m *Module, costs Costs) (*analysis, *Error) {
 		if err != nil {
 			return nil, err
 		}
-		f, err := m.flowOf(i, a.price)
+		a.uses = append(a.uses, u)
+	}
+	a.components()
+	for i := range m.Code {
+		split := costs.Split
+		if a.recursive[i] {
+			split = 0 // it pays for everything at its entry
+		}
+		f, err := m.flowOf(i, a.price, split)
 		if err != nil {
 			return nil, err
 		}
-		a.uses, a.flows = append(a.uses, u), append(a.flows, f)
+		a.flows = append(a.flows, f)
 	}
-	a.components()
 	return a, nil
 }
 

@@ -2,8 +2,8 @@ package wasm
 
 import "slices"
 
-// Meter returns m with fuel: a copy of its bytes in which every function entry and every loop head pays for the region that it begins, before
-// it runs, and traps (unreachable) when fuel falls below zero. Memory and table instructions that take a length pay for it before they run.
+// Meter returns m with fuel: a copy of its bytes in which every function entry, every loop head and every costly part that not all paths get to pays for
+// the region that it begins, before it runs, and traps (unreachable) when fuel falls below zero. Memory and table instructions that take a length pay for it before they run.
 //
 // Fuel is a mutable i64, exported as FuelExport, which the host sets before each call; a call that ends with less than zero has trapped for
 // want of it. It begins at 0. The code of m can neither read nor write it: it is appended after all globals, and Meter refuses code that names
@@ -142,29 +142,20 @@ func (w *meter) code() ([]byte, *Error) {
 
 // body returns defined function i with its charges.
 func (w *meter) body(i int) ([]byte, *Error) {
-	body, loops := w.m.Code[i], w.flows[i].loops
+	body, flow := w.m.Code[i], w.flows[i]
 	out := make([]byte, 0, (body.End-body.Start)*5/4+32)
 	out = w.locals(out, i)
 	out = w.charge(out, w.entry(i))
-	copied, loop := body.Code, 0
+	copied, loop, cut := body.Code, 0, 0
 	flush := func(to int) { out, copied = append(out, w.m.raw[copied:to]...), to }
 	err := w.m.walk(i, func(in *instr, _ []byte) *Error {
 		switch in.op {
 		case opLoop:
-			l := loops[loop]
-			loop++
-			units := saturate(uint64(w.costs.Loop), l.units)
-			if l.calls {
-				flush(in.end)
-				out = w.charge(out, units)
-				return nil
-			}
 			flush(in.at)
-			if l.outer < 0 || loops[l.outer].calls {
-				out = w.takeFuel(out, i)
-			}
+			out = w.beforeLoop(out, i, loop)
 			flush(in.end)
-			out = w.chargeLocal(out, units, i)
+			out = w.chargeIn(out, i, loop, saturate(uint64(w.costs.Loop), flow.loops[loop].units))
+			loop++
 		case opMemoryCopy, opMemoryFill, opMemoryInit:
 			flush(in.at)
 			out = w.chargeLength(out, byte(w.costs.BytesShift))
@@ -172,10 +163,34 @@ func (w *meter) body(i int) ([]byte, *Error) {
 			flush(in.at)
 			out = w.chargeLength(out, byte(w.costs.EntryShift))
 		}
+		if cut < len(flow.cuts) && flow.cuts[cut].at == in.end {
+			flush(in.end)
+			out = w.chargeIn(out, i, flow.cuts[cut].loop, flow.cuts[cut].units)
+			cut++
+		}
 		return nil
 	})
 	flush(body.End)
 	return out, err
+}
+
+// beforeLoop appends what stands before a loop that holds fuel in a local and is in none that does.
+func (w *meter) beforeLoop(b []byte, i, loop int) []byte {
+	loops := w.flows[i].loops
+	l := loops[loop]
+	if l.calls || l.outer >= 0 && !loops[l.outer].calls {
+		return b
+	}
+	b = appendU32(append(b, opGlobalGet), w.fuel)
+	return appendU32(append(b, opLocalSet), w.local(i))
+}
+
+// chargeIn is charge in a loop of defined function i, or in none if that is -1.
+func (w *meter) chargeIn(b []byte, i, loop int, units uint64) []byte {
+	if loop < 0 || w.flows[i].loops[loop].calls {
+		return w.charge(b, units)
+	}
+	return w.chargeLocal(b, units, i)
 }
 
 // keepsFuel reports whether defined function i has a loop in which nothing is called, and so a local that holds fuel as well as the global
@@ -199,12 +214,6 @@ func (w *meter) locals(b []byte, i int) []byte {
 	b = appendU32(b, r.u32()+1)
 	b = append(b, w.m.raw[r.pos:body.Code]...)
 	return append(b, 1, byte(I64))
-}
-
-// takeFuel appends code that copies fuel into the local.
-func (w *meter) takeFuel(b []byte, i int) []byte {
-	b = appendU32(append(b, opGlobalGet), w.fuel)
-	return appendU32(append(b, opLocalSet), w.local(i))
 }
 
 // chargeLocal is charge where the local holds fuel.

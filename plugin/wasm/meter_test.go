@@ -208,7 +208,7 @@ func TestAFunctionThatMayCallItselfPaysForItsFrame(t *testing.T) {
 		body string
 		want uint64
 	}{
-		"not recursive": {arms, 5 + 100*2 - 2 + 23},
+		"not recursive": {arms, 5 + 34*2 + 21}, // the rest is cut off
 		"by itself":     {arms + "\x10\x00", 100 + 100*23 + 1},
 		"by the table":  {arms + "\x41\x00\x11\x00\x00", 100 + 100*23 + 2},
 	} {
@@ -216,6 +216,38 @@ func TestAFunctionThatMayCallItselfPaysForItsFrame(t *testing.T) {
 		_, report := metered(t, b)
 		if got := report.Functions[0].Entry; got != tc.want {
 			t.Errorf("%s: an entry costs %d, want %d", what, got, tc.want)
+		}
+	}
+}
+
+// TestWhatNotEveryPathGetsToIsPaidWhereItBegins: an operation of a dispatcher must not pay for another's work.
+func TestWhatNotEveryPathGetsToIsPaidWhereItBegins(t *testing.T) {
+	const (
+		block, cond, iff, els, end, brTable = "\x02\x40", "\x41\x00", "\x04\x40", "\x05", "\x0b", "\x0e\x02\x00\x01\x02"
+		br0, br1, brIf0, ret                = "\x0c\x00", "\x0c\x01", "\x0d\x00", "\x0f"
+	)
+	dear := strings.Repeat("\x41\x00\x1a", 40) // 80 units
+	cheap := strings.Repeat("\x41\x00\x1a", 10)
+	for _, tc := range []struct {
+		what, body string
+		entry      uint64
+		cuts       []uint64
+	}{
+		{"an arm of an if", cond + iff + dear + els + cheap + end, 22, []uint64{80}},
+		{"both arms of an if", cond + iff + dear + els + dear + end + cheap, 22, []uint64{80, 80}},
+		{"what stands behind an if is on every path", cond + iff + end + dear, 82, nil},
+		{"behind a branch", block + cond + brIf0 + dear + end + cheap, 22, []uint64{80}},
+		{"behind a block that returns", block + cond + brIf0 + ret + end + dear, 3, []uint64{80}},
+		{"behind a block that nothing leaves", block + cheap + end + dear, 100, nil},
+		{"a switch", block + block + block + cond + brTable + end + dear + br1 + end + dear + br0 + end + cheap, 22, []uint64{81, 81}},
+		{"an arm in an arm", cond + iff + dear + cond + iff + dear + end + end, 2, []uint64{82, 80}},
+		{"a chain of branches", block + strings.Repeat(cond+brIf0+cheap, 8) + end, 46, []uint64{66, 64}},
+		{"in a loop", "\x03\x40" + cond + iff + dear + end + cond + brIf0 + end, 0, []uint64{80}},
+	} {
+		_, report := metered(t, fn(tc.body))
+		f := report.Functions[0]
+		if f.Entry != tc.entry+5 || !slices.Equal(f.Cuts, tc.cuts) {
+			t.Errorf("%s: entry %d, cuts %d, want %d and %d", tc.what, f.Entry, f.Cuts, tc.entry+5, tc.cuts)
 		}
 	}
 }

@@ -12,6 +12,7 @@ type program struct {
 	b     strings.Builder
 	kinds []byte // of the open blocks: 'l' for a loop, 'v' for a block with a value, 'b' for one without
 	left  int    // statements that may still be written
+	calm  int    // if not 0: no loops, no lengths, and calls only of functions before that one
 }
 
 const (
@@ -20,11 +21,20 @@ const (
 )
 
 // randomProgram returns a module that exports f0, f1, …, memory and the global g.
-func randomProgram(seed uint64) []byte {
-	p := &program{r: rand.New(rand.NewPCG(seed, 7))}
+func randomProgram(seed uint64) []byte { return program{r: rand.New(rand.NewPCG(seed, 7))}.module() }
+
+// calmProgram is a randomProgram that has a bound: no loops, no recursion, no lengths and no table.
+func calmProgram(seed uint64) []byte {
+	return program{r: rand.New(rand.NewPCG(seed, 8)), calm: 1}.module()
+}
+
+func (p program) module() []byte {
 	var types, bodies, exports []string
 	for range programFuncs {
 		bodies = append(bodies, p.function())
+		if p.calm > 0 {
+			p.calm++
+		}
 	}
 	for i := range programFuncs {
 		exports = append(exports, "\x02f"+string('0'+byte(i))+"\x00"+uleb(i+1))
@@ -81,7 +91,11 @@ func (p *program) statements() {
 }
 
 func (p *program) statement() {
-	switch n := p.r.IntN(20); {
+	n := p.r.IntN(20)
+	if p.calm > 0 && (n >= 7 && n < 10 || n >= 18) {
+		n = 0
+	}
+	switch {
 	case n < 5:
 		p.value(3)
 		p.op(0x21, p.local())
@@ -245,14 +259,18 @@ func (p *program) value(deep int) {
 }
 
 func (p *program) call(deep int) {
-	switch p.r.IntN(3) {
-	case 0:
+	n, callees := p.r.IntN(3), programFuncs
+	if p.calm > 0 {
+		n, callees = p.r.IntN(2), p.calm-1
+	}
+	switch {
+	case n == 0 || callees == 0:
 		p.value(deep - 1)
 		p.op(0x10, 0)
-	case 1:
+	case n == 1:
 		p.value(deep - 1)
 		p.value(deep - 1)
-		p.op(0x10, byte(1+p.r.IntN(programFuncs)))
+		p.op(0x10, byte(1+p.r.IntN(callees)))
 	default:
 		p.value(deep - 1)
 		p.value(deep - 1)

@@ -49,7 +49,8 @@ type FunctionReport struct {
 	Type      string   `json:"type"`
 	Bytes     int      `json:"bytes"`
 	Locals    uint32   `json:"locals"`    // without parameters
-	Entry     uint64   `json:"entry"`     // what each call pays at its start: the dearest path outside loops, or all of the body if it is recursive
+	Entry     uint64   `json:"entry"`     // what each call pays at its start: the dearest path outside loops and cuts, or all of the body if it is recursive
+	Cuts      []uint64 `json:"cuts"`      // what each costly part of the body pays that not every path gets to
 	Total     uint64   `json:"total"`     // all instructions of the body, once
 	Loops     []uint64 `json:"loops"`     // what each passage of the head of each loop pays
 	Nesting   int      `json:"nesting"`   // loops within loops
@@ -154,10 +155,13 @@ func (a *analysis) function(i int) FunctionReport {
 	index := uint32(i + m.NumImportedFuncs())
 	t, _ := m.FuncType(index)
 	r := FunctionReport{Index: index, Name: m.FuncName(index), Type: t.String(), Bytes: m.Code[i].End - m.Code[i].Offset, Locals: m.Code[i].Locals,
-		Entry: a.entry(i), Total: f.total, Loops: []uint64{}, Nesting: f.depth, Recursive: a.recursive[i], Bulk: u.bulk, HostCalls: []string{},
+		Entry: a.entry(i), Cuts: []uint64{}, Total: f.total, Loops: []uint64{}, Nesting: f.depth, Recursive: a.recursive[i], Bulk: u.bulk, HostCalls: []string{},
 		Indirect: len(u.types) > 0}
 	for _, l := range f.loops {
 		r.Loops = append(r.Loops, saturate(uint64(a.costs.Loop), l.units))
+	}
+	for _, c := range f.cuts {
+		r.Cuts = append(r.Cuts, c.units)
 	}
 	for _, h := range u.hosts {
 		r.HostCalls = append(r.HostCalls, m.FuncName(h))
@@ -185,17 +189,20 @@ func (a *analysis) bound(i int, r *FunctionReport, b *bounds) {
 		}
 		return
 	}
-	f, err := a.m.flowOf(i, func(in *instr) uint64 {
-		units := a.price(in)
+	cuts := map[int]uint64{}
+	for _, c := range a.flows[i].cuts {
+		cuts[c.at] = c.units
+	}
+	t, err := a.m.trace(i, func(in *instr) uint64 {
 		switch {
 		case in.op == opCall && in.a >= n:
-			return saturate(units, b.worst[in.a-n])
+			return b.worst[in.a-n]
 		case in.op == opCallIndirect:
-			return saturate(units, b.worst[funcs+a.canon[in.a]])
+			return b.worst[funcs+a.canon[in.a]]
 		}
-		return units
-	})
-	r.Bounded, r.Worst = err == nil, saturate(uint64(a.costs.Entry), f.region)
+		return 0 // paid at the head of its region
+	}, nil, cuts)
+	r.Bounded, r.Worst = err == nil, saturate(a.entry(i), t.flow.region)
 	b.worst[i] = r.Worst
 }
 

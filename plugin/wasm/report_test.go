@@ -82,7 +82,7 @@ func TestTheReportIsJSON(t *testing.T) {
 	for _, want := range []string{
 		`"imports":[{"module":"pq","name":"host","type":"(i32) -\u003e i32","in_table":false}]`,
 		`"exports":[{"name":"pq_call","kind":"func","function":1,"type":"(i32, i32) -\u003e i64"},{"name":"memory","kind":"memory"}]`,
-		`{"index":3,"name":"spin","type":"()","bytes":8,"locals":0,"entry":5,"total":1,"loops":[3],"nesting":1,"recursive":false,"bulk":false,"host_calls":[],"indirect":false,"bounded":false,"why":"loops"}`,
+		`{"index":3,"name":"spin","type":"()","bytes":8,"locals":0,"entry":5,"cuts":[],"total":1,"loops":[3],"nesting":1,"recursive":false,"bulk":false,"host_calls":[],"indirect":false,"bounded":false,"why":"loops"}`,
 		`"min_pages":1,"max_pages":16,"table":1`,
 		`{"kind":"custom","name":"name","bytes":22}`,
 	} {

@@ -99,6 +99,31 @@ func TestRandomProgramsDoTheSameWithFuelAndPayForAllTheyRun(t *testing.T) {
 	}
 }
 
+// TestNoCallPaysMoreThanTheWorstOfTheReport runs programs without loops, whose report says what a call costs at most. Those that take the dearest
+// path pay just that.
+func TestNoCallPaysMoreThanTheWorstOfTheReport(t *testing.T) {
+	r := newRuntime(t, wazero.NewRuntimeConfigInterpreter())
+	reached, cuts := 0, 0
+	for seed := range uint64(300) {
+		b := calmProgram(seed)
+		_, report := metered(t, b)
+		x := newTriple(t, r, b)
+		for i, f := range report.Functions {
+			cuts += len(f.Cuts)
+			paid, _, ok := x.compare(t, 1<<40, fmt.Sprintf("f%d", i), seed, uint64(i))
+			if !ok || !f.Bounded || uint64(paid) > f.Worst {
+				t.Errorf("seed %d, f%d: paid %d, worst %d, bounded %v, %q", seed, i, paid, f.Worst, f.Bounded, f.Why)
+			}
+			if uint64(paid) == f.Worst {
+				reached++
+			}
+		}
+	}
+	if reached < 50 || cuts < 50 {
+		t.Errorf("%d calls of 1200 reach the worst, and there are %d cuts: the programs tell nothing", reached, cuts)
+	}
+}
+
 // TestBothEnginesSpendTheSame: fuel is counted, not measured.
 func TestBothEnginesSpendTheSame(t *testing.T) {
 	compiler, interpreter := newRuntime(t, wazero.NewRuntimeConfigCompiler()), newRuntime(t, wazero.NewRuntimeConfigInterpreter())
