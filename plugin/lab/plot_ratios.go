@@ -13,8 +13,8 @@ type RatioGroup struct {
 	*Comparison
 }
 
-// PlotRatios writes an SVG with a column for each group and in it a point for each scenario: how long B took divided by how long A took. In a
-// column the points lie from the least loss to the greatest. A bar marks the median, a band the 10th to the 90th percentile.
+// PlotRatios writes an SVG with a column for each group and in it a point for each scenario: the median completion time with B divided by
+// that with A. In a column the points lie from the least loss to the greatest. A bar marks the median, a band the 10th to the 90th percentile.
 func PlotRatios(w io.Writer, title string, groups ...RatioGroup) error {
 	least, most := 1.0, 1.0
 	points := 0
@@ -34,7 +34,7 @@ func PlotRatios(w io.Writer, title string, groups ...RatioGroup) error {
 	d.text("title", "start", marginLeft, titleLine, title)
 	d.text("note", "start", marginLeft, noteLine, fmt.Sprintf("a point is a scenario, from the least loss (left) to the greatest; below 1, %s is faster than %s", b, a))
 	f := &frame{d: d, left: marginLeft, top: marginTop, width: plotWidth - marginLeft - marginRight, height: ratiosHeight,
-		y: logarithmic(fmt.Sprintf("time with %s / time with %s", b, a), Number, least, most), inPlace: true}
+		y: logarithmic(fmt.Sprintf("median time with %s / with %s", b, a), Number, least, most), inPlace: true}
 	f.draw()
 	d.line("even", f.left, f.py(1), f.left+f.width, f.py(1))
 	column := f.width / float64(len(groups))

@@ -180,3 +180,19 @@ func TestValuesAreThoseOfTheMeasures(t *testing.T) {
 		}
 	}
 }
+
+func TestTheRatioIsThatOfTheMedians(t *testing.T) {
+	c, err := Compare(t.Context(), []*Scenario{mustScenario(t, "loss-5 --size=200kB --repeat=9")}, Setup{}, Setup{Name: "bbr", Server: End{Congestion: "bbr"}}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &c.Pairs[0]
+	if want := measure(t, p.B, "median") / measure(t, p.A, "median"); p.Ratio != want || want >= 1 {
+		t.Errorf("ratio %v, want %v, below 1", p.Ratio, want)
+	}
+	for i, r := range p.Ratios() {
+		if a, b := p.A.Repetitions[i].Flows[0].Took, p.B.Repetitions[i].Flows[0].Took; r != float64(b)/float64(a) {
+			t.Errorf("repetition %d: ratio %v of %v and %v", i, r, b, a)
+		}
+	}
+}
