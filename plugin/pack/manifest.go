@@ -156,6 +156,9 @@ func isNumeral(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == "" && (s == "0" || s[0] != '0')
 }
 
+// ValidID reports whether s may be the id of a plugin.
+func ValidID(s string) bool { return isID(s) }
+
 // isID reports whether s is a reverse domain name in lower case: at least two labels of letters, digits and inner hyphens.
 func isID(s string) bool {
 	labels := strings.Split(s, ".")
