@@ -46,6 +46,7 @@ var layers = map[string][]string{
 	"plugin/lab":       {"hook", "internal/virtual", "netsim"},
 	"plugin/pack":      {"hook", "plugin/wasm"},
 	"plugin/build":     {"plugin/pack", "plugin/wat"},
+	"plugin/inspect":   {"hook", "plugin/pack", "plugin/wasm"},
 	"plugin/sdk":       {},
 	"plugin/wasm":      {},
 	"plugin/wat":       {},
@@ -53,7 +54,8 @@ var layers = map[string][]string{
 	"peers/perf":       {},
 
 	// Floor 4.
-	"cmd/quiver": {"internal/bench", "netsim", "quic", "interop", "interop/backend", "interop/check", "interop/endpoint", "peers", "peers/perf"},
+	"cmd/quiver": {"hook", "internal/bench", "netsim", "quic", "interop", "interop/backend", "interop/check", "interop/endpoint", "peers", "peers/perf",
+		"plugin/cache", "plugin/inspect", "plugin/pack", "plugin/sdk"},
 	"tool/cells": {},
 	"tool/check": {},
 	"tool/peers": {"peers"},
