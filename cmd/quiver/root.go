@@ -8,9 +8,9 @@ import (
 func newRoot() *cobra.Command {
 	root := group(&cobra.Command{
 		Use:   "quiver",
-		Short: "A QUIC toolkit: transport, network simulator and interop runner",
-		Long: `Quiver is a QUIC toolkit: a transport, a network simulator and a runner that tests
-implementations against each other.
+		Short: "A QUIC toolkit: transport, network simulator, interop runner and plugins",
+		Long: `Quiver is a QUIC toolkit: a transport, a network simulator, a runner that tests
+implementations against each other, and plugins that extend one connection.
 
 stdout is data, stderr is talk. Exit status: 0 done, 1 failed, 2 wrong usage,
 127 test case unsupported.`,
@@ -25,6 +25,7 @@ stdout is data, stderr is talk. Exit status: 0 done, 1 failed, 2 wrong usage,
 		newClient(),
 		newSim(),
 		newInterop(),
+		newPlugin(),
 		newBench(),
 		newVersion(),
 		newMan(),

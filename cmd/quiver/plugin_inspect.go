@@ -1,0 +1,72 @@
+package main
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/seed51309289/quiver/plugin/inspect"
+	"github.com/seed51309289/quiver/plugin/pack"
+	"github.com/spf13/cobra"
+)
+
+func newPluginInspect() *cobra.Command {
+	var trust trustFlag
+	cmd := &cobra.Command{
+		Use:   "inspect FILE.wasm",
+		Short: "Say what a plugin may do, what it costs, and who vouches for it",
+		Long: `Say all that can be said of a plugin without running it: identity, permissions, hooks, frames,
+limits, settings, source, signatures, what the trust file makes of it, and for each function
+what a call costs in fuel (docs/plugin-abi.md).
+
+With --diff, FILE.wasm is compared with another version: permissions first. A line begins with
+"+" if it is new, "-" if it is gone, "~" if it has changed.`,
+		Example: `  quiver plugin inspect telemetry
+  quiver plugin inspect mine.wasm --diff mine-1.0.wasm`,
+		Args:              wantArgs("FILE.wasm"),
+		ValidArgsFunction: completePlugin,
+	}
+	asJSON := cmd.Flags().Bool("json", false, "print JSON")
+	other := cmd.Flags().String("diff", "", "say what has changed since the version in `FILE`")
+	trust.add(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		t, err := trust.load()
+		if err != nil {
+			return err
+		}
+		facts, err := factsOf(args[0], t)
+		if err != nil {
+			return err
+		}
+		if *other == "" {
+			return show(cmd, *asJSON, facts, func() error { return facts.Write(cmd.OutOrStdout()) })
+		}
+		old, err := factsOf(*other, t)
+		if err != nil {
+			return err
+		}
+		changes := inspect.Diff(old, facts)
+		if changes == nil {
+			changes = []inspect.Change{}
+		}
+		return show(cmd, *asJSON, changes, func() error { return inspect.WriteDiff(cmd.OutOrStdout(), changes) })
+	}
+	return cmd
+}
+
+func factsOf(arg string, t *pack.Trust) (*inspect.Facts, error) {
+	p, err := readPlugin(arg)
+	if err != nil {
+		return nil, err
+	}
+	return inspect.Of(p, t, time.Now())
+}
+
+// show prints a value as JSON or with text.
+func show(cmd *cobra.Command, asJSON bool, v any, text func() error) error {
+	if !asJSON {
+		return text()
+	}
+	e := json.NewEncoder(cmd.OutOrStdout())
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
