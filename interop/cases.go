@@ -176,6 +176,11 @@ var allCases = []Case{
 		Client: "transfer", Server: "transfer", Files: []int{3 * mb}, NeedKeys: true, Expect: 4 * time.Second,
 		Scenario: "link" + link + " --jitter=800us --reorder=20 --reorder-by=2ms",
 	},
+	{
+		Name: "plugin-exchange", Abbr: "PX", Desc: "Client takes a plugin from the server and uses it at once, while 2 % of all packets are lost.", Extra: true,
+		Client: "plugin-exchange", Server: "plugin-exchange", Files: []int{2 * mb}, NeedKeys: true, Expect: 5 * time.Second,
+		Scenario: "drop-rate" + some,
+	},
 
 	{
 		Name: "goodput", Abbr: "G", Desc: "Goodput over a 10 Mbit/s link.", Runs: 5,

@@ -112,7 +112,7 @@ func TestSelectCasesFollowsTheOption(t *testing.T) {
 		}
 		return strings.Join(names, " ")
 	}
-	const extra = "v2-keyupdate keyupdate-server mtu-blackhole stateless-reset reordering"
+	const extra = "v2-keyupdate keyupdate-server mtu-blackhole stateless-reset reordering plugin-exchange"
 	for _, tt := range []struct{ in, want string }{
 		{"", ""},
 		{"onlyMeasurements", "goodput crosstraffic"},
@@ -125,7 +125,7 @@ func TestSelectCasesFollowsTheOption(t *testing.T) {
 		}
 	}
 	tests := names("onlyTests")
-	if n := len(strings.Fields(tests)); n != 22+5 || !strings.HasSuffix(tests, "connectionmigration "+extra) {
+	if n := len(strings.Fields(tests)); n != 22+6 || !strings.HasSuffix(tests, "connectionmigration "+extra) {
 		t.Errorf("onlyTests are %d: %s, want the 22 of the public runner and then %s", n, tests, extra)
 	}
 	if got := names("all"); got != tests+" goodput crosstraffic" {

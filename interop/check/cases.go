@@ -68,6 +68,7 @@ var cases = map[string]testCase{
 	"mtu-blackhole":    {criteria: and(fetched, largePackets, sizesAdapt)},
 	"stateless-reset":  {needKeys: true, criteria: []criterion{twoHandshakes, versionOne, filesArrived, resetSent, resetHeeded, resetNoticed}},
 	"reordering":       {needKeys: true, criteria: and(fetched, fewRepeats)},
+	"plugin-exchange":  {needKeys: true, criteria: and(fetched, pluginOffered, pluginWanted, pluginSent, pluginReady, pluginUsed, pluginStays)},
 }
 
 // and returns a new list of what is in list and then more.

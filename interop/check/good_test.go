@@ -41,6 +41,7 @@ var goodRuns = map[string]func(*script){
 	"mtu-blackhole":       func(s *script) { s.begin(); s.largePackets(2, 3) },
 	"stateless-reset":     func(s *script) { s.reset(resetToken, 300*time.Millisecond) },
 	"reordering":          func(s *script) { s.begin(); s.stream(40); s.repeat(2) },
+	"plugin-exchange":     func(s *script) { s.exchange(wholeExchange...) },
 }
 
 // begin is a whole connection, of which a test may send more.
