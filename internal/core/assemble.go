@@ -317,7 +317,7 @@ func (c *Conn) appendStreams(p *packet, buf []byte) {
 			c.blockedByPeer()
 			return
 		}
-		if x := c.ext; x != nil && len(x.table.streamScheduler) > 0 {
+		if x := c.ext; x != nil && len(x.table.streamScheduler) > 0 && p.limit-p.end >= minStreamRoom {
 			x.schedule(p)
 			s = t.newData.front()
 		}

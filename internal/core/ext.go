@@ -119,8 +119,12 @@ func (x *extensions) attach(now hook.Instant, a *attached, config []byte) error 
 	a.running = true
 	err := a.do.Attach(a, &hook.AttachState{Now: now, Server: !x.conn.client, Config: config, State: x.conn.state()})
 	a.running = false
-	if err == nil && a.ending {
+	switch {
+	case err != nil:
+	case a.ending:
 		err = a.cause // it asked for its end before it began
+	case x.conn.closing.err != nil:
+		err = x.conn.closing.err
 	}
 	if err != nil {
 		a.gone = true
@@ -277,11 +281,7 @@ func (c *Conn) endExtensions() {
 	if c.ext == nil {
 		return
 	}
-	for len(c.ext.list) > 0 {
-		a := c.ext.list[0]
-		if a.running {
-			return // its own call ended the connection; leave comes here
-		}
+	for _, a := range c.ext.list {
 		a.end(hook.DetachClosed, c.closing.err)
 	}
 }

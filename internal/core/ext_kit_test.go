@@ -363,3 +363,6 @@ func (e *ends) wantDetached(p *probe, why hook.DetachReason) {
 		e.t.Fatalf("%s was detached for %v, want once for %v", p.info.ID, p.ends, why)
 	}
 }
+
+// smallDatagrams keeps datagrams at 1200 bytes.
+func smallDatagrams(_ netsim.Side, cfg *core.Config) { cfg.MaxMTU = 1200 }

@@ -23,6 +23,7 @@ type turns struct {
 	app     share
 	present *attached // nil = the application
 	begun   bool      // it got its quantum
+	full    uint64    // the packet that the application filled last
 }
 
 // takeTurns fills p with the application's data and with frames of extensions.
@@ -86,7 +87,10 @@ func (x *extensions) send(a *attached, p *packet, buf []byte) (n int, full bool)
 	start := p.end
 	if a == nil {
 		x.conn.appendData(p, buf)
-		return p.end - start, x.waits(a, p)
+		if full = x.waits(a, p); full {
+			x.full = x.packet
+		}
+		return p.end - start, full
 	}
 	if i := a.next(p, false); a.fits(&a.reserved[i], p) {
 		return a.write(p, buf, i), false
@@ -97,7 +101,9 @@ func (x *extensions) send(a *attached, p *packet, buf []byte) (n int, full bool)
 // fillUp uses the rest of p: what is too small for whose turn it is serves others.
 func (x *extensions) fillUp(p *packet, buf []byte) {
 	start := p.end
-	x.conn.appendData(p, buf)
+	if x.full != x.packet {
+		x.conn.appendData(p, buf)
+	}
 	x.app.deficit = max(x.app.deficit-(p.end-start), -x.conn.path.rec.MTU.Current())
 	for _, a := range x.list {
 		for i := a.next(p, true); i >= 0; i = a.next(p, true) {
