@@ -249,7 +249,7 @@ func (x *extension) reject(format string, args ...any) {
 
 // fail ends the plugin in the operation at hand. err is what the engine said, if it did.
 func (x *extension) fail(why, err error) {
-	x.fault = &Fault{Plugin: x.m.title(), Where: x.op.String(), Err: why, Stack: stackOf(err)}
+	x.fault = &Fault{Plugin: x.m.title(), Where: x.op.String(), Err: why, Stack: x.m.stackOf(err)}
 	x.hooked = [2]uint64{}
 	x.usage.Faults++
 	x.i.spoiled = true

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/seed51309289/quiver/plugin/wasm"
 )
 
 // Why a plugin failed. Each comes inside a [*Fault].
@@ -41,10 +43,27 @@ func (f *Fault) Error() string {
 // Unwrap returns f.Err.
 func (f *Fault) Unwrap() error { return f.Err }
 
-func stackOf(err error) []string {
+// stackOf returns the functions that were running when the engine said err. Packages are stripped of names, but those of exports are left.
+func (c *code) stackOf(err error) []string {
 	var t *trap
-	if errors.As(err, &t) {
-		return t.stack
+	if !errors.As(err, &t) {
+		return nil
 	}
-	return nil
+	for n, name := range t.stack {
+		if exported, ok := c.names[name]; ok {
+			t.stack[n] = exported
+		}
+	}
+	return t.stack
+}
+
+// exportNames returns the names of exported functions by what the engine calls them for want of a name.
+func exportNames(m *wasm.Module) map[string]string {
+	names := map[string]string{}
+	for _, e := range m.Exports {
+		if e.Kind == wasm.KindFunc {
+			names[fmt.Sprintf("$%d", e.Index)] = e.Name
+		}
+	}
+	return names
 }

@@ -54,7 +54,7 @@ func (i *instance) initialise() error {
 	i.g.setFuel(initFuel)
 	_, _, err := i.g.export(exportInit)
 	if err != nil {
-		return &Fault{Plugin: i.m.title(), Where: exportInit, Err: i.cause(err), Stack: stackOf(err)}
+		return &Fault{Plugin: i.m.title(), Where: exportInit, Err: i.cause(err), Stack: i.m.stackOf(err)}
 	}
 	if i.m.shared != (layout{}) {
 		i.acquire()

@@ -28,6 +28,7 @@ type code struct {
 	info     *hook.Info
 	record   *record
 	report   *wasm.Report
+	names    map[string]string // of functions, for errors
 	program  program
 	pool     pool
 
@@ -137,6 +138,7 @@ func (c *code) prepare(k *pack.Package) ([]byte, error) {
 	if err != nil {
 		return nil, refuse(k.File, "", "%v", err)
 	}
+	c.names = exportNames(m)
 	if err := c.checkShape(m, k.File); err != nil {
 		return nil, err
 	}
