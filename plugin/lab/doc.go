@@ -6,6 +6,9 @@
 // attached, so two setups are compared in pairs. Nothing waits: a transfer of 50 kB takes about a millisecond of
 // processor time, however long the path.
 //
+// An extension that only watches changes no time. One that sets timers may: the connection wakes up for them, and what its pacer allows by then
+// leaves a little earlier than it would have, which moves times by tenths of a percent.
+//
 // The same scenario, seed and extensions give the same times and counts in every run. Two things are outside of that: an
 // extension that looks at bytes which the handshake drew by lot (keys, and what they encrypt), and one that is not a
 // function of its events.
