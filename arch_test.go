@@ -55,7 +55,7 @@ var layers = map[string][]string{
 
 	// Floor 4.
 	"cmd/quiver": {"hook", "internal/bench", "netsim", "quic", "interop", "interop/backend", "interop/check", "interop/endpoint", "peers", "peers/perf",
-		"plugin/cache", "plugin/inspect", "plugin/pack", "plugin/sdk"},
+		"plugin", "plugin/build", "plugin/cache", "plugin/inspect", "plugin/pack", "plugin/sdk", "plugins"},
 	"tool/cells": {},
 	"tool/check": {},
 	"tool/peers": {"peers"},

@@ -26,6 +26,7 @@ func completeFlags(root *cobra.Command) {
 	completeDirs(find(root, "sim"), "pcap")
 	completeList(find(root, "bench"), "vs", func(*cobra.Command) []string { return bench.Stacks() })
 	completeRun(find(root, "interop", "run"))
+	completePlugins(root)
 }
 
 func completeRun(cmd *cobra.Command) {
@@ -44,6 +45,19 @@ func completeRun(cmd *cobra.Command) {
 	completeWords(cmd, "profile", "compat")
 	completeWords(cmd, "fail-on", "any", "none")
 	completeDirs(cmd, "log-dir")
+}
+
+func completePlugins(root *cobra.Command) {
+	completeList(find(root, "plugin", "trust", "add"), "permission", func(*cobra.Command) []string { return permissionNames() })
+	for _, name := range []string{"list", "clear"} {
+		completeDirs(find(root, "plugin", "cache", name), "cache")
+	}
+	register(find(root, "plugin", "inspect"), "diff", completePluginFlag)
+}
+
+// completePluginFlag is for a flag that takes a FILE.wasm.
+func completePluginFlag(cmd *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return completePlugin(cmd, nil, typed)
 }
 
 // implementations are the names of the registry that the command line so far asks for.

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 
+	"github.com/seed51309289/quiver/plugin"
 	"github.com/seed51309289/quiver/plugin/pack"
+	"github.com/seed51309289/quiver/plugins"
 	"github.com/spf13/cobra"
 )
 
@@ -21,6 +26,7 @@ Where a command takes a FILE.wasm it also takes the name of a plugin that comes 
   quiver plugin inspect mine/mine.wasm       what it may do, and what it costs`,
 	},
 		newPluginNew(),
+		newPluginBuild(),
 		newPluginInspect(),
 		newPluginKeygen(),
 		newPluginSign(),
@@ -43,15 +49,39 @@ func wantArgs(what ...string) cobra.PositionalArgs {
 	}
 }
 
-// readPlugin reads the package that an argument names.
+// readPlugin reads the package that an argument names: a file, or a plugin that comes with quiver.
 func readPlugin(arg string) (*pack.Package, error) {
-	return pack.ReadFile(arg, 0)
+	if !shipped(arg) {
+		return pack.ReadFile(arg, 0)
+	}
+	b, err := plugins.File(arg)
+	if err != nil {
+		return nil, &status{exitFailed, err, "the name of a file ends in .wasm"}
+	}
+	return pack.Read(arg+".wasm", b, 0)
+}
+
+// shipped reports whether an argument means a plugin that comes with quiver, and no file.
+func shipped(arg string) bool { return filepath.Base(arg) == arg && filepath.Ext(arg) == "" }
+
+// loadPlugin loads the plugin that an argument names as one that the user trusts.
+func loadPlugin(ctx context.Context, arg string) (*plugin.Module, error) {
+	p, err := readPlugin(arg)
+	if err != nil {
+		return nil, err
+	}
+	return plugin.Load(ctx, p.File, p.Raw, plugin.Policy{})
 }
 
 // completePlugin completes a FILE.wasm.
-func completePlugin(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func completePlugin(_ *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	for _, name := range plugins.Names() {
+		if typed != "" && strings.HasPrefix(name, typed) {
+			return plugins.Names(), cobra.ShellCompDirectiveNoFileComp
+		}
 	}
 	return []cobra.Completion{"wasm"}, cobra.ShellCompDirectiveFilterFileExt
 }

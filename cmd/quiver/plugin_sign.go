@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/seed51309289/quiver/interop"
 	"github.com/seed51309289/quiver/plugin/pack"
@@ -44,6 +46,8 @@ func signPlugin(cmd *cobra.Command, o *signOptions, arg string) error {
 		return usage(cmd, errors.New("--key is missing; 'quiver plugin keygen' makes one"))
 	case o.remove && o.claim != "":
 		return usage(cmd, errors.New("--remove takes all signatures away, and no --claim"))
+	case o.output == "" && shipped(arg):
+		return usage(cmd, errors.New("a plugin that comes with quiver is signed in a copy: say where with --output"))
 	}
 	key, err := pack.ReadPrivateKey(o.key)
 	if err != nil {
@@ -53,32 +57,31 @@ func signPlugin(cmd *cobra.Command, o *signOptions, arg string) error {
 	if err != nil {
 		return err
 	}
-	id := pack.PublicKey(key.Public().(ed25519.PublicKey)).ID()
-	what := "Signed %s as %s with key %s.\n"
-	var b []byte
-	if o.remove {
-		var n int
-		if b, n, err = pack.Unsign(p.Raw, pack.PublicKey(key.Public().(ed25519.PublicKey))); err == nil && n == 0 {
-			err = fmt.Errorf("%s has no signature of key %s", arg, id)
-		}
-		what = "Took the signatures of %s as %s with key %s away.\n"
-	} else {
-		b, err = pack.Sign(p.Raw, key, o.claim)
-	}
+	b, did, err := o.change(p, key)
 	if err != nil {
 		return err
 	}
-	to := o.output
-	if to == "" {
-		to = arg
-	}
-	if err := interop.WriteFileAtomic(to, b); err != nil {
+	if err := interop.WriteFileAtomic(cmp.Or(o.output, arg), b); err != nil {
 		return err
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), did)
+	return nil
+}
+
+// change returns the package with another signature, or without some, and says what it did.
+func (o *signOptions) change(p *pack.Package, key ed25519.PrivateKey) (b []byte, did string, err error) {
+	public := pack.PublicKey(key.Public().(ed25519.PublicKey))
+	if o.remove {
+		b, n, err := pack.Unsign(p.Raw, public)
+		if err == nil && n == 0 {
+			err = fmt.Errorf("%s has no signature of key %s", p.File, public.ID())
+		}
+		return b, fmt.Sprintf("Took the signatures of key %s off %s.", public.ID(), p.Manifest.ID), err
 	}
 	as := "its author"
 	if o.claim != "" {
-		as = fmt.Sprintf("%q", o.claim)
+		as = strconv.Quote(o.claim)
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), what, p.Manifest.ID, as, id)
-	return nil
+	b, err = pack.Sign(p.Raw, key, o.claim)
+	return b, fmt.Sprintf("Signed %s as %s with key %s.", p.Manifest.ID, as, public.ID()), err
 }

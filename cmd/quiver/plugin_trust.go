@@ -36,16 +36,16 @@ type ceilingFlags struct {
 }
 
 func (c *ceilingFlags) add(cmd *cobra.Command, otherwise string) {
-	cmd.Flags().StringSliceVar(&c.permissions, "permission", nil, "`NAMES` of what plugins may ask for, comma-separated: "+permissionNames()+" ("+otherwise+")")
+	cmd.Flags().StringSliceVar(&c.permissions, "permission", nil, "`NAMES` of what plugins may ask for, comma-separated: "+strings.Join(permissionNames(), ", ")+" ("+otherwise+")")
 	cmd.Flags().BoolVar(&c.payload, "payload", false, "plugins may see what packets carry")
 }
 
-func permissionNames() string {
+func permissionNames() []string {
 	var names []string
 	for _, p := range hook.Permissions() {
 		names = append(names, p.String())
 	}
-	return strings.Join(names, ", ")
+	return names
 }
 
 func (c *ceilingFlags) ceiling() (out pack.Ceiling, err error) {
@@ -53,7 +53,7 @@ func (c *ceilingFlags) ceiling() (out pack.Ceiling, err error) {
 	for _, name := range c.permissions {
 		p, ok := hook.ParsePermission(name)
 		if !ok {
-			return out, fmt.Errorf("--permission %q, want some of %s", name, permissionNames())
+			return out, fmt.Errorf("--permission %q, want some of %s", name, strings.Join(permissionNames(), ", "))
 		}
 		out.Permissions |= p
 	}

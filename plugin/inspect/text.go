@@ -126,14 +126,14 @@ func (f *Facts) code(w io.Writer) error {
 		}
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "FUNCTION\tBYTES\tENTRY\tLOOPS\tRECURSIVE\tFUEL OF A CALL")
+	fmt.Fprintln(t, "FUNCTION\tBYTES\tENTRY\tBRANCHES\tLOOPS\tRECURSIVE\tFUEL OF A CALL")
 	for i := range r.Functions {
 		x := &r.Functions[i]
 		recursive := "no"
 		if x.Recursive {
 			recursive = "yes"
 		}
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%s\t%s\n", printable(functionName(x)), x.Bytes, x.Entry, len(x.Loops), recursive, printable(costText(x)))
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%s\t%s\n", printable(functionName(x)), x.Bytes, x.Entry, len(x.Cuts), len(x.Loops), recursive, printable(costText(x)))
 	}
 	return t.Flush()
 }
