@@ -266,7 +266,7 @@ func TestCallsOfTheApplicationAreBounded(t *testing.T) {
 
 func TestMessagesAreTakenByWhoWantsThem(t *testing.T) {
 	e := connected(t)
-	p := newProbe("org.example.events", hook.OpTimer)
+	p := newProbe("org.example.events", hook.OpTakeEvent)
 	got := ""
 	p.event = func(payload []byte) { got += string(payload) }
 	e.attachTo(e.client, p)

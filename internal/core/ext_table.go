@@ -23,6 +23,7 @@ var parts = [hook.NumOps]part{
 	hook.OpDetach:          partOf[hook.Extension]("Extension"),
 	hook.OpStateChanged:    partOf[hook.States]("States"),
 	hook.OpTimer:           partOf[hook.Timers]("Timers"),
+	hook.OpTakeEvent:       partOf[hook.EventTaker]("EventTaker"),
 	hook.OpAppCall:         partOf[hook.Callee]("Callee"),
 	hook.OpReceiveDatagram: partOf[hook.ReceivedDatagrams]("ReceivedDatagrams"),
 	hook.OpReceivePayload:  partOf[hook.ReceivedPayloads]("ReceivedPayloads"),
