@@ -6,8 +6,11 @@ import (
 	"time"
 )
 
-// extensionPreSharedKey is in a ClientHello that offers sessions (RFC 8446 §4.2.11).
-const extensionPreSharedKey = 41
+// Extensions of a ClientHello that offers sessions, and early data (RFC 8446 §4.2.11, §4.2.10).
+const (
+	extensionPreSharedKey = 41
+	extensionEarlyData    = 42
+)
 
 // ownSessions returns a copy of a Listener's config that resumes only sessions
 // of the version in which the client came (RFC 9369 §5). The others, and those
@@ -19,6 +22,9 @@ func ownSessions(config *tls.Config) *tls.Config {
 		c, ok := hello.Context().Value(connKey{}).(*Conn)
 		if err != nil || !ok || !slices.Contains(hello.Extensions, extensionPreSharedKey) {
 			return chosen, err
+		}
+		if !slices.Contains(hello.Extensions, extensionEarlyData) {
+			c.core.NoEarlyData()
 		}
 		own := orShared(chosen, shared).Clone()
 		own.UnwrapSession = func(ticket []byte, state tls.ConnectionState) (*tls.SessionState, error) {

@@ -53,6 +53,10 @@ type Config struct {
 	// Plugins takes part in the exchange of plugins: AcceptPlugins in considering
 	// the peer's offers, OfferPlugins in making some soon after the handshake.
 	Plugins, AcceptPlugins, OfferPlugins bool
+	// ResumeExtensions returns what runs the plugins that an earlier connection
+	// agreed on, in their order, or false. nil = it never can. It must not call
+	// the connection.
+	ResumeExtensions func(offers []hook.Offer) ([]hook.Extension, bool)
 
 	DisableActiveMigration bool // ask the peer to stay on the path that it began on
 	// PreferredV4 and PreferredV6 are where a server would rather be reached;

@@ -40,6 +40,7 @@ type EarlyGuard interface {
 // early is 0-RTT on one connection.
 type early struct {
 	state  EarlyState
+	none   bool         // server: the driver knows that the client sends none
 	keys   *crypt.Keys  // a client seals with them, a server opens; nil = none
 	memory *memory      // client: what it remembers of the server
 	server *wire.Params // client: what the server announced, for a later connection
@@ -49,16 +50,20 @@ type early struct {
 // Early returns how far 0-RTT has come.
 func (c *Conn) Early() EarlyState { return c.early.state }
 
+// NoEarlyData tells a server that the ClientHello offers no early data, so that
+// nothing is prepared for it.
+func (c *Conn) NoEarlyData() { c.early.none = true }
+
 // mayResumeEarly decides whether a session that TLS wants to resume serves for
 // 0-RTT as well.
 func (c *Conn) mayResumeEarly(now hook.Instant, s *tls.SessionState) bool {
 	m, ok := recall(s)
-	if !ok || !c.cfg.Early || m.version != c.vers.original {
+	if !ok || !c.cfg.Early || c.early.none || m.version != c.vers.original {
 		return false
 	}
 	if c.client {
 		c.early.memory = &m
-		return true
+		return c.resumePlugins(now, m.plugins)
 	}
 	// RFC 9000 §7.4.1: a server that lowered its limits since must not take
 	// data that was sent under the old ones.
@@ -66,7 +71,7 @@ func (c *Conn) mayResumeEarly(now hook.Instant, s *tls.SessionState) bool {
 	if _, smaller := reduced(&m.params, &own); smaller || c.cfg.Guard == nil {
 		return false
 	}
-	return c.cfg.Guard.Fresh(c.when(now), m.at, c.tls.start.random())
+	return c.cfg.Guard.Fresh(c.when(now), m.at, c.tls.start.random()) && c.resumePlugins(now, m.plugins)
 }
 
 // installEarly takes the secret of early data from TLS.
@@ -80,8 +85,10 @@ func (c *Conn) installEarly(now hook.Instant, e tls.QUICEvent) error {
 		c.early.state, c.early.keys = EarlyOffered, keys
 		c.tls.state = &tls.ConnectionState{Version: tls.VersionTLS13, NegotiatedProtocol: c.early.memory.alpn, ServerName: c.cfg.TLS.ServerName}
 		c.remember(&c.early.memory.params)
+		c.tellResumed()
 		return nil
 	}
+	c.tellResumed()
 	// Another connection may have recorded the same hello since TLS was told to
 	// go on. Then the packets stay unread, and a client, if it is one, sends
 	// their content again in 1-RTT packets.
@@ -98,6 +105,9 @@ func (c *Conn) installEarly(now hook.Instant, e tls.QUICEvent) error {
 // remember applies what the server allowed last time to early data.
 func (c *Conn) remember(p *wire.Params) {
 	c.peer = peerOf(p)
+	if c.exch != nil {
+		c.exch.peer = p.Plugins
+	}
 	c.applyLimits(p)
 	c.path.rec.MTU.SetLimit(int(min(p.MaxUDPPayload, maxDatagram)))
 }
@@ -121,6 +131,9 @@ func (c *Conn) settleEarly() error {
 		return violation(ProtocolViolation, wire.FrameCrypto, "server accepted 0-RTT and lowered %s", name)
 	}
 	c.early.state = EarlyAccepted
+	if c.exch != nil {
+		c.exch.taken = true
+	}
 	return nil
 }
 
@@ -131,6 +144,7 @@ func (c *Conn) rejectEarly(now hook.Instant) {
 		return
 	}
 	c.early.state, c.early.keys, c.tls.state = EarlyRejected, nil, nil
+	c.dropResumed()
 	for _, s := range c.streams.inOrder() {
 		s.giveUpEarly(&c.pool)
 		c.postReadable(s)

@@ -66,6 +66,8 @@ type exchange struct {
 	ahead  []controlIn  // frames that wait for an earlier one; limit: maxControlSpan
 	expect uint64       // sequence number of the next frame
 
+	told    bool   // the driver knows what was resumed
+	taken   bool   // early data was taken, so that what was resumed stays
 	passed  int    // packets without content although content waited
 	ignored uint64 // frames of plugins that nobody here runs
 
@@ -83,6 +85,9 @@ type plugin struct {
 	sentReady bool // this end runs it, and takes its frames
 	gotReady  bool // the peer does
 	resumed   bool // agreed on by an earlier connection
+	ending    bool // it is over here, and PLUGIN_DETACH waits for room …
+	why       hook.DetachReason
+	reason    string // … with these
 
 	content contentOut // if ours
 	in      contentIn
@@ -119,7 +124,7 @@ func (c *Conn) takesPart() bool { return c.exch != nil && c.exch.peer.Version !=
 // find returns a plugin by its number, or nil.
 func (e *exchange) find(local uint64) *plugin {
 	for _, p := range e.plugins {
-		if p.Local == local {
+		if p.Local == local && !p.ending {
 			return p
 		}
 	}
@@ -142,13 +147,11 @@ func (e *exchange) count(side int) (n int) {
 // add keeps a new plugin.
 func (e *exchange) add(p *plugin) {
 	e.plugins = append(e.plugins, p)
-	e.next[sideOf(p.Local)] = p.Local + 2
+	side := sideOf(p.Local)
+	e.next[side] = max(e.next[side], p.Local+2)
 }
 
-// forget ends a plugin: all that comes of it from now on is late, and ignored.
-func (c *Conn) forget(p *plugin) {
-	e := c.exch
-	p.in.buf.drop(&c.pool)
+func (e *exchange) remove(p *plugin) {
 	e.plugins = slices.DeleteFunc(e.plugins, func(q *plugin) bool { return q == p })
 }
 
@@ -179,7 +182,7 @@ const (
 	PluginOffered                        // the peer offers Offer: Answer is due
 	PluginAnswered                       // Answer is what the peer says to the offer Local; with AnswerNeed Provide is due, without a refusal Ready
 	PluginContent                        // Data is the next part of the content of Local; Last says that it is the end
-	PluginActive                         // Offer is agreed on
+	PluginActive                         // Offer is agreed on, or was by an earlier connection if Resumed
 	PluginDetached                       // the plugin Local is over: the peer, or a rejection of 0-RTT, ended it; Why, Code and Reason
 	PluginEvent                          // Data is a message of the peer's half of Local that no extension takes
 )
@@ -192,7 +195,7 @@ type PluginNews struct {
 	Offer           hook.Offer
 	Answer          hook.Answer
 	Data            []byte
-	Last            bool
+	Last, Resumed   bool
 	Why             hook.DetachReason
 	Code            uint64 // of the peer
 	Reason          string // of the peer

@@ -109,7 +109,7 @@ func (c *Conn) Answer(now Time, local uint64, a hook.Answer) error {
 	c.sendControl(&wire.Frame{Type: wire.FramePluginAnswer, Local: local, Status: uint64(a.Status), Code: min(a.Code, wire.MaxVarint), Data: reasonBytes(a.Reason)})
 	switch a.Status {
 	case hook.AnswerRefused:
-		c.forget(p)
+		c.forget(p, hook.DetachAsked)
 	case hook.AnswerNeed:
 		p.answered, p.need = true, true
 		p.in.max = min(pluginCredit, uint64(p.Packed))
@@ -117,26 +117,6 @@ func (c *Conn) Answer(now Time, local uint64, a hook.Answer) error {
 		p.answered = true
 	}
 	c.tryTicket(c.at(now))
-	return nil
-}
-
-// Ready says that this end runs a plugin: after its own AnswerReady or AnswerNeed
-// to an offer of the peer, or when that is what the peer answered. From now on its
-// frames are taken; PluginActive tells when some may be sent.
-func (c *Conn) Ready(now Time, local uint64) error {
-	p, err := c.pluginOf(local, 1)
-	switch {
-	case err != nil:
-		return err
-	case !p.answered || p.sentReady || p.ours && p.Mode == hook.Local:
-		return ErrPluginState
-	}
-	t := c.at(now)
-	p.sentReady = true
-	p.in.buf.drop(&c.pool)
-	c.sendControl(&wire.Frame{Type: wire.FramePluginReady, Local: local})
-	c.activated(p)
-	c.tryTicket(t)
 	return nil
 }
 
@@ -162,16 +142,12 @@ func (c *Conn) Provide(now Time, local uint64, content []byte) error {
 // peer why. If this end offered the plugin as required, and why is DetachFault,
 // the connection ends.
 func (c *Conn) DetachPlugin(now Time, local uint64, why hook.DetachReason, reason string) error {
-	p, err := c.pluginOf(local, 1)
+	p, err := c.pluginOf(local, 0)
 	if err != nil {
 		return err
 	}
 	t := c.at(now)
-	c.sendControl(&wire.Frame{Type: wire.FramePluginDetach, Local: local, Code: uint64(why), Data: reasonBytes(reason)})
-	c.forget(p)
-	if p.ours && p.Mode == hook.Required && why == hook.DetachFault {
-		c.fail(t, pluginError(0, "plugin %s %s failed, which is required: %s", p.ID, p.Version, reason))
-	}
+	c.detach(p, why, reason)
 	c.tryTicket(t)
 	return nil
 }
@@ -179,7 +155,7 @@ func (c *Conn) DetachPlugin(now Time, local uint64, why hook.DetachReason, reaso
 // SendPluginEvent sends a message to the peer's half of a plugin, reliably and
 // in order, of at most wire.MaxPluginEvent bytes.
 func (c *Conn) SendPluginEvent(now Time, local uint64, payload []byte) error {
-	p, err := c.pluginOf(local, 1)
+	p, err := c.pluginOf(local, 0)
 	switch {
 	case err != nil:
 		return err
@@ -188,10 +164,17 @@ func (c *Conn) SendPluginEvent(now Time, local uint64, payload []byte) error {
 	case !p.gotReady && !p.active():
 		return hook.ErrInactive
 	}
+	c.at(now)
+	return c.sendPluginEvent(local, payload)
+}
+
+func (c *Conn) sendPluginEvent(local uint64, payload []byte) error {
+	if c.exch == nil {
+		return hook.ErrInactive
+	}
 	if err := c.exch.roomFor(1, maxEventSpan); err != nil {
 		return err
 	}
-	c.at(now)
 	c.sendControl(&wire.Frame{Type: wire.FramePluginEvent, Local: local, Data: payload})
 	return nil
 }

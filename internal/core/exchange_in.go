@@ -194,7 +194,7 @@ func (c *Conn) handleAnswer(p *plugin, f *controlIn) error {
 // lose ends a plugin that the peer refused or detached. A connection that
 // requires it ends with it.
 func (c *Conn) lose(p *plugin, what, reason string) error {
-	c.forget(p)
+	c.forget(p, hook.DetachPeer)
 	if p.ours && p.Mode == hook.Required {
 		return pluginError(0, "%s plugin %s %s, which is required: %s", what, p.ID, p.Version, reason)
 	}
@@ -212,13 +212,6 @@ func (c *Conn) handleReady(p *plugin) error {
 	return nil
 }
 
-// activated begins what both ends are ready for.
-func (c *Conn) activated(p *plugin) {
-	if p.active() {
-		c.tellPlugin(PluginNews{Kind: PluginActive, Local: p.Local, Offer: p.Offer})
-	}
-}
-
 // handleDetach learns that the peer has ended a plugin, or withdrawn an offer.
 func (c *Conn) handleDetach(p *plugin, f *controlIn) error {
 	c.tellPlugin(PluginNews{Kind: PluginDetached, Local: p.Local, Offer: p.Offer, Why: hook.DetachPeer, Code: f.code, Reason: string(f.data)})
@@ -230,7 +223,9 @@ func (c *Conn) handlePluginEvent(p *plugin, f *controlIn) error {
 	if !p.sentReady && !p.active() {
 		return pluginError(f.kind, "message for plugin %d, which is not ready", p.Local)
 	}
-	c.tellPlugin(PluginNews{Kind: PluginEvent, Local: p.Local, Data: bytes.Clone(f.data)})
+	if !c.takeExtensionEvent(p.Local, f.data) {
+		c.tellPlugin(PluginNews{Kind: PluginEvent, Local: p.Local, Data: bytes.Clone(f.data)})
+	}
 	return nil
 }
 

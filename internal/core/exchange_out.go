@@ -159,6 +159,7 @@ func (c *Conn) ackedControl(seq uint64) {
 	}
 	if n > 0 {
 		e.out = append(e.out[:0], e.out[n:]...)
+		c.sendDetaches()
 		c.tryTicket(c.clock)
 	}
 }

@@ -274,6 +274,7 @@ func (x *extensions) close(a *attached) {
 	c := x.conn
 	c.log.PluginDetached(c.clock, &s)
 	c.events.push(Event{Kind: EventExtension, Extension: &ExtensionNews{ID: a.info.ID, Detached: true, Why: a.why, Err: a.cause}})
+	c.extensionEnded(a.local, a.why, a.cause)
 }
 
 // endExtensions detaches all: the connection is over.

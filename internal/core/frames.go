@@ -81,6 +81,9 @@ func (c *Conn) handleFrames(now hook.Instant, id recovery.SpaceID, info *qlog.Pa
 		if c.ext != nil && f.Type.IsPlugin() {
 			wants := c.takePlugin(now, info, whole, len(whole)-len(payload), &f)
 			eliciting = eliciting || wants
+			if c.closing.state != stateOpen {
+				return eliciting, nil
+			}
 			payload = payload[n:]
 			continue
 		}

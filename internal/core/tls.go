@@ -79,7 +79,11 @@ func (c *Conn) startTLS(now hook.Instant) error {
 	if err := c.tls.conn.Start(ctx); err != nil {
 		return tlsError(err)
 	}
-	return c.drainTLS(now)
+	err := c.drainTLS(now)
+	if c.client && c.early.state != EarlyOffered {
+		c.dropResumed() // TLS offers no early data after all
+	}
+	return err
 }
 
 // announce tells TLS our transport parameters. A server does so when it knows
@@ -242,6 +246,9 @@ func (c *Conn) installKeys(now hook.Instant, e tls.QUICEvent) error {
 		}
 	} else {
 		s.write = keys
+	}
+	if id == recovery.Handshake && !c.client {
+		c.dropResumed() // unless early data was taken
 	}
 	if id == recovery.Handshake && s.write != nil {
 		c.det.SetHasHandshakeKeys()

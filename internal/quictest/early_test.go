@@ -417,7 +417,7 @@ func TestKeyLogHasTheEarlySecretOfBothSides(t *testing.T) {
 
 // rawEarly is a RawPeer that plays a client with a session for 0-RTT; its hello
 // is sent.
-func rawEarly(t *testing.T) *RawPeer {
+func rawEarly(t *testing.T, change ...func(cfg *core.Config)) *RawPeer {
 	t.Helper()
 	cache := tls.NewLRUClientSessionCache(1)
 	var server *tls.Config
@@ -429,6 +429,14 @@ func rawEarly(t *testing.T) *RawPeer {
 				server = cfg.TLS
 			}
 			cfg.TLS = server
+			for _, f := range change {
+				f(cfg)
+			}
+		},
+		Params: func(p *wire.Params) {
+			if len(change) > 0 {
+				p.Plugins = announced
+			}
 		},
 	}
 	first := NewRawClient(t, opts)

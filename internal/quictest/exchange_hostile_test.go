@@ -1,6 +1,7 @@
 package quictest
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -302,7 +303,7 @@ func TestOffersOfAConnectionAreBounded(t *testing.T) {
 func TestControlFramesAheadOfTheirTurnWait(t *testing.T) {
 	r := rawTrader(t, true)
 	local := r.offerAndNeed()
-	must(r.Conn.Ready(r.Clock.Now(), local))
+	must(r.Conn.Ready(r.Clock.Now(), local, nil))
 	r.Send(App, encode(wire.Frame{Type: wire.FramePluginReady, Sequence: 1, Local: local}))
 	for seq := uint64(2 + maxControlSpan - 1); seq > 2; seq-- {
 		f := encode(wire.Frame{Type: wire.FramePluginEvent, Sequence: seq, Local: local, Data: []byte{byte(seq)}})
@@ -330,7 +331,7 @@ func TestControlFramesAheadOfTheirTurnWait(t *testing.T) {
 func TestPeerThatAcknowledgesNothingStopsControlFrames(t *testing.T) {
 	r := rawTrader(t, true)
 	local := r.offerAndNeed()
-	must(r.Conn.Ready(r.Clock.Now(), local))
+	must(r.Conn.Ready(r.Clock.Now(), local, nil))
 	r.Send(App, encode(wire.Frame{Type: wire.FramePluginReady, Sequence: 1, Local: local}))
 	r.AutoAck = false
 	n := 0
@@ -529,7 +530,7 @@ func TestCommandsOnPluginsCheckTheirArguments(t *testing.T) {
 	for name, err := range map[string]error{
 		"Answer to an own offer":  r.Conn.Answer(now, o.Local, hook.Answer{}),
 		"Provide before the need": r.Conn.Provide(now, o.Local, fec.code()),
-		"Ready before the answer": r.Conn.Ready(now, o.Local),
+		"Ready before the answer": r.Conn.Ready(now, o.Local, nil),
 	} {
 		if err != core.ErrPluginState {
 			t.Errorf("%s: %v, want %v", name, err, core.ErrPluginState)
@@ -538,7 +539,31 @@ func TestCommandsOnPluginsCheckTheirArguments(t *testing.T) {
 	if err := r.Conn.SendPluginEvent(now, o.Local, nil); err != hook.ErrInactive {
 		t.Errorf("an event before READY: %v, want %v", err, hook.ErrInactive)
 	}
-	if err := r.Conn.Ready(now, 99); err != core.ErrNoPlugin {
+	if err := r.Conn.Ready(now, 99, nil); err != core.ErrNoPlugin {
 		t.Errorf("Ready of nothing: %v, want %v", err, core.ErrNoPlugin)
 	}
+}
+
+// TestEarlyControlFramesAreFew: anybody can send early data again, and must not
+// make a server fetch or build a plugin that way.
+func TestEarlyControlFramesAreFew(t *testing.T) {
+	for typ := wire.FramePluginOffer; typ <= wire.FramePluginKeep; typ++ {
+		r := rawEarly(t, func(cfg *core.Config) { cfg.Plugins, cfg.AcceptPlugins = true, true })
+		f := wire.Frame{Type: typ}
+		want := core.ProtocolViolation
+		switch typ {
+		case wire.FramePluginOffer:
+			f = rawOffer(0, 0, uint64(wire.FramePlugin))
+		case wire.FramePluginEvent, wire.FramePluginDetach:
+			want = core.PluginError // it may come, and is about nothing
+		}
+		r.sendEarly(encode(f))
+		var local *core.LocalError
+		if !errors.As(r.Conn.Err(), &local) || local.Code != uint64(want) {
+			t.Errorf("%v in early data: %v, want %v", typ, r.Conn.Err(), want)
+		}
+	}
+	r := rawEarly(t, func(cfg *core.Config) { cfg.Plugins, cfg.AcceptPlugins = true, true })
+	r.sendEarly(wire.AppendPlugin(nil, wire.FramePlugin, []byte("early")))
+	r.WantOpen("a frame of a plugin that nobody runs, in early data")
 }

@@ -22,6 +22,7 @@ type trader struct {
 	has     []string // names of plugins that it need not be sent
 	refuses []string // names of those that it does not want
 	silent  bool     // it answers nothing
+	runs    bool     // it attaches a half for each plugin
 
 	speaks  bool
 	made    []hook.Offer // as they were made
@@ -29,6 +30,7 @@ type trader struct {
 	content map[uint64][]byte
 	active  map[uint64]hook.Offer
 	offered map[uint64]hook.Offer
+	halves  map[string]*half
 }
 
 // sample is a plugin of the tests.
@@ -66,7 +68,7 @@ func trading(next func(side netsim.Side, cfg *core.Config)) func(side netsim.Sid
 }
 
 func newTrader(t *testing.T, offers ...sample) *trader {
-	return &trader{t: t, offers: offers, content: map[uint64][]byte{}, active: map[uint64]hook.Offer{}, offered: map[uint64]hook.Offer{}}
+	return &trader{t: t, offers: offers, content: map[uint64][]byte{}, active: map[uint64]hook.Offer{}, offered: map[uint64]hook.Offer{}, halves: map[string]*half{}}
 }
 
 // attend makes tr the program of a peer, beside what it does already.
@@ -104,18 +106,28 @@ func (tr *trader) take(n *core.PluginNews) {
 			tr.must(tr.Provide(now, n.Local, s.code()))
 		}
 		if n.Answer.Status != hook.AnswerRefused && n.Offer.Mode != hook.Local {
-			tr.must(tr.Ready(now, n.Local))
+			tr.must(tr.Ready(now, n.Local, tr.half(n.Offer)))
 		}
 	case core.PluginContent:
 		tr.content[n.Local] = append(tr.content[n.Local], n.Data...)
 		if n.Last {
-			tr.must(tr.Ready(now, n.Local))
+			tr.must(tr.Ready(now, n.Local, tr.half(tr.offered[n.Local])))
 		}
 	case core.PluginActive:
 		tr.active[n.Local] = n.Offer
 	case core.PluginDetached:
 		delete(tr.active, n.Local)
 	}
+}
+
+// half makes what runs a plugin at this end.
+func (tr *trader) half(o hook.Offer) hook.Extension {
+	if !tr.runs {
+		return nil
+	}
+	h := newHalf(o)
+	tr.halves[o.ID] = h
+	return h
 }
 
 func (tr *trader) offerAll() {
@@ -133,7 +145,7 @@ func (tr *trader) consider(o hook.Offer) {
 		tr.must(tr.Answer(now, o.Local, hook.Answer{Status: hook.AnswerRefused, Code: 7, Reason: "not " + o.ID}))
 	case slices.Contains(tr.has, o.ID):
 		tr.must(tr.Answer(now, o.Local, hook.Answer{Status: hook.AnswerReady}))
-		tr.must(tr.Ready(now, o.Local))
+		tr.must(tr.Ready(now, o.Local, tr.half(o)))
 	default:
 		tr.must(tr.Answer(now, o.Local, hook.Answer{Status: hook.AnswerNeed}))
 	}

@@ -87,7 +87,7 @@ func TestRefusedPluginLeavesTheConnectionAlone(t *testing.T) {
 		if a.Status != hook.AnswerRefused || a.Code != 7 || a.Reason != "not "+fec.name {
 			t.Errorf("the offerer heard %+v", a)
 		}
-		if err := from.Ready(p.Clock.Now(), from.made[0].Local); err != core.ErrNoPlugin {
+		if err := from.Ready(p.Clock.Now(), from.made[0].Local, nil); err != core.ErrNoPlugin {
 			t.Errorf("Ready after the refusal: %v, want %v", err, core.ErrNoPlugin)
 		}
 	})
@@ -135,7 +135,7 @@ func TestLocalPluginRunsAtThePeerAlone(t *testing.T) {
 		client, server, from, to := sides(t, clientOffers, sample{name: "org.example.telemetry", size: 500, mode: hook.Local})
 		trade(t, p, client, server)
 		runUntil(t, p, "the plugin to be active", func() bool { return from.hasActive("org.example.telemetry") && to.hasActive("org.example.telemetry") })
-		if err := from.Ready(p.Clock.Now(), from.made[0].Local); err != core.ErrPluginState {
+		if err := from.Ready(p.Clock.Now(), from.made[0].Local, nil); err != core.ErrPluginState {
 			t.Errorf("Ready of the end that does not run it: %v, want %v", err, core.ErrPluginState)
 		}
 	})
