@@ -25,32 +25,3 @@ func TestAPluginIsLoadedAttachedCalledAndDetached(t *testing.T) {
 		x.(hook.RTTSamples).RTTSampled(start, 0, &hook.RTT{}, 0) // as if the connection had forgotten
 	})
 }
-
-func BenchmarkCall(b *testing.B) {
-	m, err := plugin.Load(b.Context(), "nop.wasm", build(b, "nop", nop), plugin.Policy{FuelRate: -1})
-	if err != nil {
-		b.Fatal(err)
-	}
-	x, _ := attached(b, m)
-	s, rtt := x.(hook.RTTSamples), hook.RTT{}
-	b.ReportAllocs()
-	for b.Loop() {
-		s.RTTSampled(start, 0, &rtt, 0)
-	}
-}
-
-// BenchmarkBareCall is what BenchmarkCall is compared with.
-func BenchmarkBareCall(b *testing.B) {
-	m, err := plugin.Load(b.Context(), "nop.wasm", build(b, "nop", nop), plugin.Policy{FuelRate: -1})
-	if err != nil {
-		b.Fatal(err)
-	}
-	x, _ := attached(b, m)
-	call := plugin.Bare(x, hook.OpRTTSample)
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := call(); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

@@ -1,6 +1,8 @@
 package plugin
 
 import (
+	"context"
+
 	"github.com/seed51309289/quiver/hook"
 	"github.com/seed51309289/quiver/plugin/pack"
 )
@@ -12,14 +14,26 @@ const (
 	MaxRecords = maxRecords
 )
 
-// Bare returns a call of the guest of x without the host around it, but with fuel: what the engine itself takes.
+// Bare returns a call of the guest of x without the adapter around it, but with fuel: what the engine itself takes.
 func Bare(x hook.Extension, op hook.Op) func() error {
-	g := x.(*extension).i.g
+	e := x.(*extension)
+	g := e.i.g
+	e.i.serving = e
 	return func() error {
 		g.setFuel(DefaultFuel)
 		_, err := g.call(uint32(op), 0)
 		return err
 	}
+}
+
+// Fresh makes an instance of m as if none waited, and closes it.
+func Fresh(m *Module) (memory int, err error) {
+	i, err := m.newInstance(context.Background())
+	if err != nil {
+		return 0, err
+	}
+	defer i.g.close()
+	return len(i.mem.buf), nil
 }
 
 // Idle returns how many instances of m wait in its pool.
