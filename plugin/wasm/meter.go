@@ -2,8 +2,9 @@ package wasm
 
 import "slices"
 
-// Meter returns m with fuel: a copy of its bytes in which every function entry, every loop head and every costly part that not all paths get to pays for
-// the region that it begins, before it runs, and traps (unreachable) when fuel falls below zero. Memory and table instructions that take a length pay for it before they run.
+// Meter returns m with fuel: a copy of its bytes in which every function entry, every loop head and every costly part that not all paths get
+// to pays for the region that it begins, before it runs, and traps (unreachable) when fuel falls below zero. Memory and table instructions
+// that take a length pay for it before they run.
 //
 // Fuel is a mutable i64, exported as FuelExport, which the host sets before each call; a call that ends with less than zero has trapped for
 // want of it. It begins at 0. The code of m can neither read nor write it: it is appended after all globals, and Meter refuses code that names
