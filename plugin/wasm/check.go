@@ -31,7 +31,8 @@ func (r Rules) pages() uint32 {
 // Check refuses a module that is not for a plugin. Allowed is WebAssembly 1.0 with sign extension, saturating conversions, bulk memory, several
 // values, mutable globals and fixed-width SIMD. Refused are a start function; imports that are not functions of module "pq"; an exported
 // table; more than one memory or table, and more pages than the rules say; references as values; threads, 64-bit memories, exceptions, tail
-// calls, relaxed SIMD and each instruction that is not known; an index beyond what the module itself has, since Meter adds things there.
+// calls, relaxed SIMD and each instruction that is not known; an index beyond what the module itself has, since Meter adds things there; and functions so
+// full of branches and variables that a compiler would take seconds.
 //
 // Check is no validator: it does not look at the types of operands. What passes here still has to pass the engine's, before or after Meter.
 // The error is an *Error and matches ErrRefused, or ErrMalformed if code cannot be read.
@@ -54,8 +55,13 @@ func check(m *Module, rules Rules) *Error {
 			return m.within(i, refused("features", body.Start, "code", "a local is a reference"))
 		}
 		c.locals = c.localsOf(i)
+		c.shape = shape{locals: uint64(c.locals)}
 		if err := m.walk(i, c.instruction); err != nil {
 			return err
+		}
+		if c.work += c.shape.work(); c.work > maxWork {
+			return m.within(i, refused("work", body.Offset, "code",
+				"%d branches, %d loops and %d locals would keep a compiler busy for too long: split the function or use fewer", c.shape.branches, c.shape.loops, c.locals))
 		}
 	}
 	return nil
@@ -66,6 +72,8 @@ type checker struct {
 	m      *Module
 	pages  uint32
 	locals uint32 // of the function at hand, parameters included
+	shape  shape  // of the function at hand
+	work   uint64 // for all functions so far
 }
 
 // offset returns where the section with that ID begins, for errors about it as a whole.
@@ -239,11 +247,10 @@ func (c *checker) localsOf(i int) uint32 {
 // instruction refuses an index beyond what the module has.
 func (c *checker) instruction(in *instr, _ []byte) *Error {
 	m := c.m
+	c.shape.add(in)
 	switch in.op {
 	case opBlock, opLoop, opIf:
-		if in.block >= 0 {
-			return within(in, "type", uint32(in.block), len(m.Types))
-		}
+		return c.block(in)
 	case opCall:
 		return within(in, "function", in.a, m.NumFuncs())
 	case opCallIndirect:
@@ -269,6 +276,20 @@ func (c *checker) instruction(in *instr, _ []byte) *Error {
 			return err
 		}
 		return within(in, "table", in.b, len(m.Tables))
+	}
+	return nil
+}
+
+// block refuses a block whose type is not there, or has too many values.
+func (c *checker) block(in *instr) *Error {
+	if in.block < 0 {
+		return nil
+	}
+	if err := within(in, "type", uint32(in.block), len(c.m.Types)); err != nil {
+		return err
+	}
+	if t := c.m.Types[in.block]; max(len(t.Params), len(t.Results)) > maxBlockValues {
+		return refused("work", in.at, "code", "a block of type %s: at most %d parameters and %d results are allowed", t, maxBlockValues, maxBlockValues)
 	}
 	return nil
 }

@@ -155,3 +155,43 @@ func TestTablesAndNestingHaveLimits(t *testing.T) {
 		t.Errorf("a block nested too deep: %v", err)
 	}
 }
+
+// TestNoModuleKeepsACompilerBusyForLong fills maxWork and maxBlockValues. A function of 36,000 blocks, which fits into a module, took the engine
+// more than a minute, and 1,500 loops with 4,000 locals not much less.
+func TestNoModuleKeepsACompilerBusyForLong(t *testing.T) {
+	with := func(locals int, code string) []byte {
+		s := vec(uleb(locals)+"\x7f") + code + "\x0b"
+		return mod(sec(1, vec("\x60\x00\x00")), sec(3, vec("\x00")), sec(10, vec(uleb(len(s))+s)))
+	}
+	const branch, loop = "\x02\x40\x20\x00\x0d\x00\x0b", "\x03\x40\x20\x00\x0d\x00\x0b"
+	for _, tc := range []struct {
+		what string
+		in   []byte
+		ok   bool
+	}{
+		{"many blocks", with(1, strings.Repeat(branch, 2100)), true}, // 4200 branches: just below the root of MaxWork
+		{"too many blocks", with(1, strings.Repeat(branch, 2300)), false},
+		{"locals", with(wasm.MaxLocals, strings.Repeat(branch, 50)), true}, // 100 branches with WorkPerLocal each
+		{"locals and blocks", with(wasm.MaxLocals, strings.Repeat(branch, 500)), false},
+		{"locals and loops", with(wasm.MaxLocals, strings.Repeat(loop, 50)), false},
+		{"a switch", with(1, "\x02\x40\x20\x00\x0e"+uleb(4300)+strings.Repeat("\x00", 4301)+"\x0b"), true},
+		{"too large a switch", with(1, "\x02\x40\x20\x00\x0e"+uleb(4500)+strings.Repeat("\x00", 4501)+"\x0b"), false},
+	} {
+		err := checked(t, tc.in, wasm.Rules{})
+		if tc.ok != (err == nil) || !tc.ok && !strings.Contains(err.Error(), "rule work") {
+			t.Errorf("%s: %v, want it passed: %v", tc.what, err, tc.ok)
+		}
+	}
+	if wasm.MaxWork < 4200*4200+wasm.WorkPerLocal*4200 {
+		t.Error("the first case is beyond the limit")
+	}
+	block := func(n int) []byte {
+		return mod(sec(1, vec("\x60\x00\x00", "\x60\x00"+times(n, "\x7f"))), sec(3, vec("\x00")), sec(10, vec(body("\x00\x02\x01\x00\x0b\x00"))))
+	}
+	if err := checked(t, block(wasm.MaxBlockValues), wasm.Rules{}); err != nil {
+		t.Error(err)
+	}
+	if err := checked(t, block(wasm.MaxBlockValues+1), wasm.Rules{}); !errors.Is(err, wasm.ErrRefused) {
+		t.Errorf("a block of %d results: %v", wasm.MaxBlockValues+1, err)
+	}
+}

@@ -18,6 +18,9 @@ const (
 	MaxNesting  = maxNesting
 
 	MaxTableEntries = maxTableEntries
+	MaxWork         = maxWork
+	MaxBlockValues  = maxBlockValues
+	WorkPerLocal    = workPerLocal
 )
 
 // CountedExport is the global of a module that Counted has made.
