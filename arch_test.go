@@ -50,6 +50,7 @@ var layers = map[string][]string{
 	"plugin/sdk":       {},
 	"plugin/wasm":      {},
 	"plugin/wat":       {},
+	"plugins/fec":      {},
 	"peers":            {"peers/perf"},
 	"peers/perf":       {},
 
