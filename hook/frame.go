@@ -85,7 +85,7 @@ type PacketPlan struct {
 	Early    bool   // a 0-RTT packet
 
 	// Packets.BeginPacket may set these.
-	Reserve int // bytes to leave free at the end of the packet; at most MaxReserve
+	Reserve int // bytes to leave free at the end of the packet; at most MaxReserve. A reserved frame of the same extension may take them
 	Ride    int // index of a frame to append once the packet carries something that was not an ACK; -1 = none
 }
 

@@ -64,6 +64,7 @@ type attached struct {
 	offers        int          // of room in the packet at work
 	inPacket      bool         // a frame was written into it
 	ride          int          // frame that rides along in it; -1 = none
+	kept          int          // bytes of it that are kept free for a
 	starved       hook.Instant // since when packets leave without a frame that waits; 0 = none waits
 
 	wishes  wishes

@@ -46,7 +46,7 @@ func (x *extensions) beginPacket(p *packet, likely bool) {
 	x.packet++
 	x.kept = 0
 	for _, a := range x.list {
-		a.offers, a.inPacket, a.ride = 0, false, -1
+		a.offers, a.inPacket, a.ride, a.kept = 0, false, -1, 0
 	}
 	if !likely {
 		return
@@ -87,9 +87,20 @@ func (x *extensions) keep(a *attached, p *packet, reserve, ride int) {
 			reserve += room
 		}
 	}
-	reserve = min(reserve, most)
-	p.limit -= reserve
-	x.kept += reserve
+	a.kept = min(reserve, most)
+	p.limit -= a.kept
+	x.kept += a.kept
+}
+
+// spend takes from what is kept free for a what a reserved frame of its needed. Then
+// nothing rides along: there may be no room for it.
+func (x *extensions) spend(a *attached, p *packet) {
+	if over := p.end - p.limit; over > 0 {
+		p.limit += over
+		a.kept -= over
+		x.kept -= over
+		a.ride = -1
+	}
 }
 
 // endPacket appends the frames that ride along to p, which will be sent, and

@@ -106,13 +106,14 @@ func (a *attached) fits(r *reservation, p *packet) bool {
 	return room >= wire.SizePluginHeader(r.Size)+r.Size || p.ackOnly && !p.plugin && room >= minPluginRoom
 }
 
-// room is what p has for the frame: a byte less if it elicits no acknowledgment,
-// for the PING that must, see settlePlugin.
+// room is what p has for the frame, with what is kept free for a: a byte less if
+// it elicits no acknowledgment, for the PING that must, see settlePlugin.
 func (a *attached) room(r *reservation, p *packet) int {
+	room := p.limit + a.kept - p.end
 	if a.info.Frames[r.Frame].AckEliciting {
-		return p.limit - p.end
+		return room
 	}
-	return p.limit - p.end - 1
+	return room - 1
 }
 
 // minPluginRoom is the least room for a frame that is larger than any packet of
@@ -165,6 +166,9 @@ func (a *attached) wrote(p *packet, buf []byte, index uint8, token hook.Token, h
 		buf[p.end+2] = byte(n)
 	}
 	p.end += head + n
+	if token != 0 {
+		a.x.spend(a, p)
+	}
 	p.plugin = true
 	a.inPacket = true
 	a.stats.FramesWritten++
