@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/seed51309289/quiver/plugin/wasm"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 )
@@ -55,6 +56,8 @@ type guest struct {
 	sums      int    // of symbols, so far
 	worst     int    // host calls of the most expensive call
 	calls     int
+	fuel      api.MutableGlobal
+	most      int64 // fuel of the most expensive call
 }
 
 type reservation struct {
@@ -121,8 +124,19 @@ var module = sync.OnceValues(func() (wazero.CompiledModule, error) {
 	if _, err := host.Instantiate(context.Background()); err != nil {
 		return nil, err
 	}
-	return engine.CompileModule(context.Background(), b)
+	m, err := wasm.Parse(b)
+	if err != nil {
+		return nil, err
+	}
+	metered, _, err := wasm.Meter(m, wasm.Rules{Pages: 6}, wasm.DefaultCosts())
+	if err != nil {
+		return nil, err
+	}
+	return engine.CompileModule(context.Background(), metered)
 })
+
+// callFuel is what the host gives each call.
+const callFuel = 200_000
 
 type key struct{}
 
@@ -223,6 +237,8 @@ func bareGuest(t testing.TB) *guest {
 	}
 	t.Cleanup(func() { mod.Close(ctx) })
 	g := &guest{t: t, call: mod.ExportedFunction("pq_call"), mem: mod.Memory(), now: 1e9, rtt: 100e6, counts: map[uint32]int64{}}
+	g.fuel = mod.ExportedGlobal(wasm.FuelExport).(api.MutableGlobal)
+	g.fuel.Set(callFuel)
 	one := func(name string, arg ...uint64) uint64 {
 		r, err := mod.ExportedFunction(name).Call(ctx, arg...)
 		if err != nil {
@@ -253,9 +269,11 @@ func (g *guest) do(op, arg, flags uint32, view, in []byte) (int64, error) {
 	g.mem.Write(g.ctx+2048, make([]byte, 64))
 	g.mem.Write(g.rx, view)
 	g.calls = 0
+	g.fuel.Set(callFuel)
 	stack := []uint64{uint64(op), uint64(arg)}
 	err := g.call.CallWithStack(context.WithValue(context.Background(), key{}, g), stack)
 	g.worst = max(g.worst, g.calls)
+	g.most = max(g.most, callFuel-int64(g.fuel.Get()))
 	return int64(stack[0]), err
 }
 

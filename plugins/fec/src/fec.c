@@ -42,7 +42,9 @@ static i64 on_frame_write(u32 token) {
 	switch (in->frame) {
 	case FRAME_SOURCE: return room < SOURCE_MAX ? 0 : tx_write_source(pq_write(), in->pn);
 	case FRAME_REPAIR: return policy_write(token, pq_write(), pq_min(room, REPAIR_MAX), in->pn);
-	case FRAME_RECOVERED: return rx_write_recovered(pq_write(), room);
+	case FRAME_RECOVERED:
+		tx.busy = in->pn + 1; /* what else is in the packet could not be recovered beside it */
+		return rx_write_recovered(pq_write(), room);
 	}
 	return 0;
 }

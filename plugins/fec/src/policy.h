@@ -155,15 +155,15 @@ static i64 policy_write(u32 token, u8 *out, u32 room, u64 pn) {
 	while (i < policy.queued && queue[i].token != token) i++;
 	if (i == policy.queued) return 0;
 	waiting_repair w = queue[i];
-	forget(i);
 	u64 end = w.first + w.count;
-	if (end <= tx.base || w.first + TX_RING < tx.next) return 0; /* the peer has it all, or it is no longer here */
-	if (cfg[CFG_SCHEME] == SCHEME_RLC) w.first = pq_max(w.first, tx.base);
-	u32 n = tx_write_repair(out, room, w.first, (u32)(end - w.first), w.key);
-	if (n == 0) { /* no packet has so much room any more */
-		tx.slack = 16;
+	if (end <= tx.base || w.first + TX_RING < tx.next) { /* the peer has it all, or it is no longer here */
+		forget(i);
 		return 0;
 	}
+	if (cfg[CFG_SCHEME] == SCHEME_RLC) w.first = pq_max(w.first, tx.base);
+	u32 n = tx_write_repair(out, room, w.first, (u32)(end - w.first), w.key);
+	if (n == 0) return PQ_DEFER; /* the congestion window is almost full, or an ACK is in the way */
+	forget(i);
 	tx.busy = pn + 1;
 	pq_count(METRIC_REPAIRS_SENT, 1);
 	return n;

@@ -18,7 +18,7 @@ static struct {
 	u64 done;   /* those before were in a repair */
 	u32 fresh;  /* how many of the rest carry stream data */
 	u64 pn;     /* packet into which a SOURCE frame was written last, plus 1 */
-	u64 busy;   /* packet into which a REPAIR frame was written last, plus 1 */
+	u64 busy;   /* packet into which a REPAIR or RECOVERED frame was written last, plus 1 */
 	u32 slack;  /* bytes by which later packets have less room than earlier ones: packet numbers become longer */
 	u32 seen, lost; /* packets of which news came, decaying */
 } tx;
@@ -118,7 +118,10 @@ static u32 tx_write_repair(u8 *out, u32 room, u64 first, u32 count, u32 key) {
 	head[n++] = (u8)count;
 	put16(head + n, key);
 	n += 2;
-	if (n + len > room) return 0;
+	if (n + len > room) {
+		if (n + len <= room + 16) tx.slack = 16; /* that can be longer packet numbers; plaintexts are whole blocks of 16 */
+		return 0;
+	}
 	work_spend(count * WORK_SUM);
 	u8 c[MAX_COUNT];
 	coefficients(c, cfg[CFG_SCHEME], key, count);
