@@ -40,7 +40,7 @@ type Offer struct {
 	Mode        Mode
 	Frames      int    // frame types that it needs
 	TypeBase    uint64 // the first of them on the wire
-	Config      []byte // for the peer's half
+	Config      []byte // for both halves
 }
 
 // AnswerStatus is what the peer says to an offer.
@@ -56,6 +56,6 @@ const (
 // Answer is what the peer says to an offer.
 type Answer struct {
 	Status AnswerStatus
-	Code   uint64 // of a refusal
+	Code   uint64 // of a refusal: the program's own; people read Reason
 	Reason string // of a refusal, for people
 }
