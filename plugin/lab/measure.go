@@ -33,6 +33,7 @@ var measures = []Measure{
 	{"max", "largest completion time", Time, percentile(100)},
 	{"first", "median time until the first byte of a flow", Time, firstByte},
 	{"handshake", "median time until the handshake was complete", Time, handshake},
+	{"rtt", "mean round-trip time that the sender saw, if there are samples", Time, meanRTT},
 	{"goodput", "median over repetitions: bytes of the flows by the time from the first's beginning to the last's end", Rate, goodput},
 	{"failed", "flows that were not completed", Number, func(r *Result) float64 { return float64(r.failures()) }},
 
@@ -119,6 +120,19 @@ func goodput(r *Result) float64 {
 		list = append(list, r.Repetitions[i].Goodput())
 	}
 	return median(list)
+}
+
+// meanRTT is the mean over the time series of all repetitions; NaN without one.
+func meanRTT(r *Result) float64 {
+	total, n := 0.0, 0
+	for i := range r.Repetitions {
+		for _, s := range r.Repetitions[i].Series {
+			if s.RTT > 0 {
+				total, n = total+s.RTT.Seconds(), n+1
+			}
+		}
+	}
+	return total / float64(n)
 }
 
 // Goodput returns the bytes of the flows by the time that they took, in bit/s.

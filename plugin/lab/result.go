@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -97,6 +98,18 @@ func (r *Result) failures() (n int) {
 		}
 	}
 	return n
+}
+
+// FirstFault returns why the first extension ended before its connection did, nil if none did.
+func (r *Result) FirstFault() error {
+	for _, e := range r.ends() {
+		for i := range e.Extensions {
+			if x := &e.Extensions[i]; detachedEarly(x) != 0 {
+				return fmt.Errorf("%s %s: %s", x.ID, x.Version, ended(x))
+			}
+		}
+	}
+	return nil
 }
 
 // FirstError returns why the first flow that failed did, nil if none did.

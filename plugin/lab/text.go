@@ -47,11 +47,11 @@ func Sparkline(values []float64, width int) string {
 const sparkWidth = 60
 
 // shown are the measures that WriteResults shows of every result; those of extensions only where there are some.
-var shown = []string{"median", "p95", "max", "first", "handshake", "goodput", "sent", "retransmitted", "lost", "timeouts", "failed",
+var shown = []string{"median", "p95", "max", "first", "handshake", "rtt", "goodput", "sent", "retransmitted", "lost", "timeouts", "failed",
 	"frames", "frames.bytes", "frames.lost", "recovered", "calls", "fuel.mean", "fuel.max", "memory", "faults", "detached"}
 
 // firstOfExtensions is where in shown those of extensions begin.
-const firstOfExtensions = 11
+const firstOfExtensions = 12
 
 // WriteResults writes a table of measures, a column for each result, all of one scenario. With two, a third column has the change.
 func WriteResults(w io.Writer, results ...*Result) error {
