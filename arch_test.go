@@ -56,7 +56,7 @@ var layers = map[string][]string{
 
 	// Floor 4.
 	"cmd/quiver": {"hook", "internal/bench", "netsim", "quic", "interop", "interop/backend", "interop/check", "interop/endpoint", "peers", "peers/perf",
-		"plugin", "plugin/build", "plugin/cache", "plugin/inspect", "plugin/pack", "plugin/sdk", "plugins"},
+		"plugin", "plugin/build", "plugin/cache", "plugin/inspect", "plugin/lab", "plugin/pack", "plugin/sdk", "plugins"},
 	"tool/cells": {},
 	"tool/check": {},
 	"tool/peers": {"peers"},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/seed51309289/quiver/internal/bench"
 	"github.com/seed51309289/quiver/interop"
+	"github.com/seed51309289/quiver/plugins"
 	"github.com/spf13/cobra"
 )
 
@@ -53,6 +54,8 @@ func completePlugins(root *cobra.Command) {
 		completeDirs(find(root, "plugin", "cache", name), "cache")
 	}
 	register(find(root, "plugin", "inspect"), "diff", completePluginFlag)
+	register(find(root, "plugin", "test"), "scenario", completeLabScenario)
+	completeWords(find(root, "plugin", "test"), "vs", append([]string{"plain"}, append(congestionControllers, plugins.Names()...)...)...)
 }
 
 // completePluginFlag is for a flag that takes a FILE.wasm.

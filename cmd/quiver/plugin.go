@@ -28,6 +28,7 @@ Where a command takes a FILE.wasm it also takes the name of a plugin that comes 
 		newPluginNew(),
 		newPluginBuild(),
 		newPluginInspect(),
+		newPluginTest(),
 		newPluginKeygen(),
 		newPluginSign(),
 		newPluginVerify(),

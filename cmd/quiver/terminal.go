@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 
@@ -37,4 +38,20 @@ func newProgress(w io.Writer, debug bool) (watch interop.Watcher, end func()) {
 		return width
 	}}
 	return live, live.End
+}
+
+// newCounter tells how much of a long work is done: on one line of a terminal that changes, and to anything else a line every tenth. end clears the line.
+// Calls of tell must not overlap.
+func newCounter(w io.Writer, what string) (tell func(done, total int), end func()) {
+	if _, ok := terminal(w); ok {
+		return func(done, total int) { fmt.Fprintf(w, "\r%d of %d %s", done, total, what) },
+			func() { fmt.Fprint(w, "\r\x1b[K") }
+	}
+	tenths := 0
+	return func(done, total int) {
+		if now := 10 * done / total; now > tenths && total >= 10 {
+			tenths = now
+			fmt.Fprintf(w, "%d of %d %s\n", done, total, what)
+		}
+	}, func() {}
 }
