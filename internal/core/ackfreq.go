@@ -69,7 +69,7 @@ func (c *Conn) tuneAcks() {
 		return
 	}
 	want.Threshold = min(max(want.Threshold, 1), maxAckThreshold)
-	want.Reordering = max(want.Reordering, 0)
+	want.Reordering = min(max(want.Reordering, 0), maxAckThreshold)
 	// draft-ietf-quic-ack-frequency §4: less than the peer can is invalid.
 	want.MaxDelay = min(max(want.MaxDelay, c.peer.MinAckDelay), maxRequestedDelay-time.Millisecond).Truncate(time.Microsecond)
 	q.asked, q.inFlight = want, true
