@@ -47,6 +47,15 @@ type probe struct {
 
 	ends []hook.DetachReason
 	seen [hook.NumOps]int // calls
+	each func(o hook.Op)  // told of each, before the rest
+}
+
+// saw counts a call.
+func (p *probe) saw(o hook.Op) {
+	p.seen[o]++
+	if p.each != nil {
+		p.each(o)
+	}
 }
 
 // newProbe makes an extension with hooks at these operations and all permissions.
@@ -76,7 +85,7 @@ func (p *probe) Info() *hook.Info { return &p.info }
 
 func (p *probe) Attach(c hook.Conn, s *hook.AttachState) error {
 	p.conn = c
-	p.seen[hook.OpAttach]++
+	p.saw(hook.OpAttach)
 	if p.attach != nil {
 		return p.attach(s)
 	}
@@ -85,21 +94,21 @@ func (p *probe) Attach(c hook.Conn, s *hook.AttachState) error {
 
 func (p *probe) Detach(why hook.DetachReason) {
 	p.ends = append(p.ends, why)
-	p.seen[hook.OpDetach]++
+	p.saw(hook.OpDetach)
 	if p.detach != nil {
 		p.detach(why)
 	}
 }
 
 func (p *probe) Timer(now hook.Instant, id uint32) {
-	p.seen[hook.OpTimer]++
+	p.saw(hook.OpTimer)
 	if p.timer != nil {
 		p.timer(id)
 	}
 }
 
 func (p *probe) AppCall(op uint32, in, out []byte) ([]byte, error) {
-	p.seen[hook.OpAppCall]++
+	p.saw(hook.OpAppCall)
 	if p.call != nil {
 		return p.call(op, in)
 	}
@@ -113,7 +122,7 @@ func (p *probe) TakeEvent(payload []byte) {
 }
 
 func (p *probe) ProcessFrame(f *hook.ReceivedFrame) hook.Verdict {
-	p.seen[hook.OpFrameProcess]++
+	p.saw(hook.OpFrameProcess)
 	if p.process != nil {
 		return p.process(f)
 	}
@@ -121,7 +130,7 @@ func (p *probe) ProcessFrame(f *hook.ReceivedFrame) hook.Verdict {
 }
 
 func (p *probe) WriteFrame(t hook.Token, b []byte, plan *hook.PacketPlan) int {
-	p.seen[hook.OpFrameWrite]++
+	p.saw(hook.OpFrameWrite)
 	if p.write != nil {
 		return p.write(t, b, plan)
 	}
@@ -129,14 +138,14 @@ func (p *probe) WriteFrame(t hook.Token, b []byte, plan *hook.PacketPlan) int {
 }
 
 func (p *probe) FrameFate(t hook.Token, f hook.Fate, rtt time.Duration) {
-	p.seen[hook.OpFrameFate]++
+	p.saw(hook.OpFrameFate)
 	if p.fate != nil {
 		p.fate(t, f, rtt)
 	}
 }
 
 func (p *probe) BeginPacket(plan *hook.PacketPlan) {
-	p.seen[hook.OpPacketBegin]++
+	p.saw(hook.OpPacketBegin)
 	if p.begin != nil {
 		p.begin(plan)
 	}
@@ -150,91 +159,91 @@ func (p *probe) WriteRide(frame uint8, b []byte, plan *hook.PacketPlan) int {
 }
 
 func (p *probe) SendPayload(e *hook.SentPayload) {
-	p.seen[hook.OpSendPayload]++
+	p.saw(hook.OpSendPayload)
 	if p.sealing != nil {
 		p.sealing(e)
 	}
 }
 
 func (p *probe) ReceivePayload(e *hook.ReceivedPayload) {
-	p.seen[hook.OpReceivePayload]++
+	p.saw(hook.OpReceivePayload)
 	if p.payload != nil {
 		p.payload(e)
 	}
 }
 
 func (p *probe) ReceiveDatagram(e *hook.ReceivedDatagram) {
-	p.seen[hook.OpReceiveDatagram]++
+	p.saw(hook.OpReceiveDatagram)
 	if p.datagram != nil {
 		p.datagram(e)
 	}
 }
 
 func (p *probe) ReceiveDone(e *hook.ReceivedPacket) {
-	p.seen[hook.OpReceiveDone]++
+	p.saw(hook.OpReceiveDone)
 	if p.received != nil {
 		p.received(e)
 	}
 }
 
 func (p *probe) PacketSent(e *hook.SentPacket) {
-	p.seen[hook.OpPacketSent]++
+	p.saw(hook.OpPacketSent)
 	if p.sent != nil {
 		p.sent(e)
 	}
 }
 
 func (p *probe) PacketAcked(e *hook.PacketFate) {
-	p.seen[hook.OpPacketAcked]++
+	p.saw(hook.OpPacketAcked)
 	if p.acked != nil {
 		p.acked(e)
 	}
 }
 
 func (p *probe) PacketLost(e *hook.PacketFate) {
-	p.seen[hook.OpPacketLost]++
+	p.saw(hook.OpPacketLost)
 	if p.lost != nil {
 		p.lost(e)
 	}
 }
 
 func (p *probe) RTTSampled(now hook.Instant, path uint8, rtt *hook.RTT, ackDelay time.Duration) {
-	p.seen[hook.OpRTTSample]++
+	p.saw(hook.OpRTTSample)
 	if p.rtt != nil {
 		p.rtt(path, rtt)
 	}
 }
 
 func (p *probe) StateChanged(from, to hook.State) {
-	p.seen[hook.OpStateChanged]++
+	p.saw(hook.OpStateChanged)
 	if p.state != nil {
 		p.state(from, to)
 	}
 }
 
 func (p *probe) StreamEvent(now hook.Instant, stream uint64, e hook.StreamEvent) {
-	p.seen[hook.OpStreamEvent]++
+	p.saw(hook.OpStreamEvent)
 	if p.stream != nil {
 		p.stream(stream, e)
 	}
 }
 
 func (p *probe) DataSent(now hook.Instant, stream, offset uint64, n int, fin bool) {
-	p.seen[hook.OpDataSent]++
+	p.saw(hook.OpDataSent)
 	if p.data != nil {
 		p.data(stream, offset, n, fin)
 	}
 }
 
 func (p *probe) DataDelivered(now hook.Instant, stream, offset uint64, n int, fin bool) {
-	p.seen[hook.OpDataReceived]++
+	p.saw(hook.OpDataReceived)
 	if p.arrived != nil {
 		p.arrived(stream, offset, n, fin)
 	}
 }
 
 func (p *probe) AckAt(s *hook.AckState) hook.Instant {
-	p.seen[hook.OpAckPolicy]++
+	p.saw(hook.OpAckPolicy)
 	if p.ackAt != nil {
 		return p.ackAt(s)
 	}
@@ -242,7 +251,7 @@ func (p *probe) AckAt(s *hook.AckState) hook.Instant {
 }
 
 func (p *probe) RequestAcks(s *hook.SendState) hook.AckRequest {
-	p.seen[hook.OpAckRequest]++
+	p.saw(hook.OpAckRequest)
 	if p.ask != nil {
 		return p.ask(s)
 	}
@@ -250,7 +259,7 @@ func (p *probe) RequestAcks(s *hook.SendState) hook.AckRequest {
 }
 
 func (p *probe) NextStream(s *hook.StreamsReady) int {
-	p.seen[hook.OpStreamNext]++
+	p.saw(hook.OpStreamNext)
 	if p.next != nil {
 		return p.next(s)
 	}
@@ -258,7 +267,7 @@ func (p *probe) NextStream(s *hook.StreamsReady) int {
 }
 
 func (p *probe) ReplaceCongestion(c hook.CongestionConfig, core hook.Congestion) hook.Congestion {
-	p.seen[hook.OpCongestionInit]++
+	p.saw(hook.OpCongestionInit)
 	if p.replace != nil {
 		return p.replace(c, core)
 	}
