@@ -121,6 +121,9 @@ type Config struct {
 	// (draft-ietf-quic-reliable-stream-reset).
 	EnableStreamResetPartialDelivery bool
 
+	// Extensions attaches extensions to connections, and takes part in the exchange of plugins; see plugin.Host. nil = neither.
+	Extensions Extensions
+
 	// Logger is told at level Debug when a connection starts, is established (and
 	// what came of 0-RTT), moves to another path, and ends, and why. It is never
 	// called under a lock of this package. nil = nobody is told anything.

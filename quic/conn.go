@@ -58,8 +58,9 @@ type Conn struct {
 
 	flushLater func() // afterOthers; nil = never needed
 
-	tokens *tokens // of a client; nil = kept nowhere
-	notes  *notes  // nil = nobody listens
+	tokens   *tokens   // of a client; nil = kept nowhere
+	extender *extender // nil = nobody follows extensions
+	notes    *notes    // nil = nobody listens
 
 	ctx    context.Context // nil = never asked for
 	cancel context.CancelCauseFunc
@@ -90,7 +91,19 @@ func newClientConn(ctx context.Context, t *Transport, remote netip.AddrPort, tls
 	if conf != nil {
 		c.useTokens(cfg, conf.TokenStore, tlsConfig.ServerName)
 	}
-	if c.core, err = core.NewClient(now, cfg, netip.Addr{}, remote); err != nil {
+	attach, err := c.extend(conf, cfg)
+	if err == nil {
+		c.core, err = core.NewClient(now, cfg, netip.Addr{}, remote)
+	}
+	if err == nil {
+		if err = c.attachAll(now, attach); err != nil {
+			c.core.Abandon(now, err)
+			for ok := true; ok; { // with the last event those that were attached end
+				_, ok = c.core.NextEvent()
+			}
+		}
+	}
+	if err != nil {
 		c.qlog.close()
 		return nil, err
 	}
@@ -102,11 +115,19 @@ func newServerConn(t *Transport, l *Listener, now time.Time, in *core.Incoming) 
 	c.place.Load().socket = in.Socket
 	cfg := c.own(now, l.core, l.conf, in.OriginalDCID.Bytes())
 	in.Context = context.WithValue(context.Background(), connKey{}, c)
+	attach, extendErr := c.extend(l.conf, cfg)
 	var err error
 	if c.core, err = core.NewServer(now, cfg, in); err != nil {
 		c.qlog.close()
+		return c, err
 	}
-	return c, err
+	if extendErr == nil {
+		extendErr = c.attachAll(now, attach)
+	}
+	if extendErr != nil && c.notes != nil {
+		c.noteAt(slog.LevelWarn, "no extensions", slog.Any("error", extendErr))
+	}
+	return c, nil
 }
 
 // own adds to a configuration what is this connection's only: its log, and what
@@ -125,7 +146,7 @@ func (c *Conn) own(now time.Time, shared *core.Config, conf *Config, odcid []byt
 		c.paths = conf.CarefulResume
 		own.SavedPath, known = c.paths.Take(c.place.Load().remote.Addr())
 	}
-	if c.qlog == nil && !known {
+	if c.qlog == nil && !known && (conf == nil || conf.Extensions == nil) {
 		return shared
 	}
 	return &own
@@ -198,11 +219,12 @@ func (c *Conn) flush(now time.Time) {
 		c.quiet = nil
 	}
 	c.arm(now)
-	got, news := c.newTokens(), c.newNotes()
+	got, news, extender := c.newTokens(), c.newNotes(), c.takeExtender()
 	c.mu.Unlock()
 	c.t.batches.Put(b)
 	c.tokens.put(got)
 	c.tell(news)
+	c.tellExtender(extender)
 }
 
 // awaitFlush returns when nobody is in flush: what was to be sent is sent.
@@ -318,6 +340,8 @@ func (c *Conn) drainEvents() {
 			c.handleConfirmed()
 		case core.EventMoved, core.EventMoveFailed, core.EventSocketIdle:
 			c.handlePath(&e)
+		case core.EventPlugin, core.EventExtension:
+			c.newsOf(&e)
 		case core.EventClosed:
 			c.handleClosed(e.Err)
 		case core.EventDrained:
@@ -364,6 +388,7 @@ func (c *Conn) handleClosed(err error) {
 		c.note("connection closed", slog.Any("error", c.closeErr))
 	}
 	c.moved(c.closeErr)
+	c.extensionsOver(c.closeErr)
 	c.savePath()
 	if c.cancel != nil {
 		c.cancel(c.closeErr)
@@ -398,9 +423,10 @@ func (c *Conn) abandon(err error) {
 	c.mu.Lock()
 	c.core.Abandon(time.Now(), err)
 	c.drainEvents()
-	news := c.newNotes()
+	news, extender := c.newNotes(), c.takeExtender()
 	c.mu.Unlock()
 	c.tell(news)
+	c.tellExtender(extender)
 }
 
 // CloseWithError ends the connection: the peer learns code and reason, all

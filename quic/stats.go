@@ -3,6 +3,7 @@ package quic
 import (
 	"time"
 
+	"github.com/seed51309289/quiver/hook"
 	"github.com/seed51309289/quiver/internal/core"
 )
 
@@ -40,7 +41,8 @@ type ConnectionStats struct {
 	// them in time.
 	DatagramsSent, DatagramsReceived, DatagramsDropped, DatagramsUnread uint64
 
-	PluginFramesIgnored uint64 // frames of plugins that are over, or not ready yet
+	Extensions          []hook.ExtensionStats // those attached, and the last that were; nil = none
+	PluginFramesIgnored uint64                // frames of plugins that are over, or not ready yet
 }
 
 // The core counts in the same terms.

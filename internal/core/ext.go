@@ -47,7 +47,7 @@ type attached struct {
 	info     hook.Info // a copy
 	hooks    [hook.NumOps]bool
 	serial   uint32 // tells it from others, past ones included
-	local    uint64 // the number of its offer; noLocal = it was not offered
+	local    uint64 // the number of its offer; NoLocal = it was not offered
 	typeBase uint64 // type of its first frame
 	active   bool   // the peer's half is ready for frames
 	gone     bool   // detached
@@ -75,8 +75,8 @@ type attached struct {
 	stats   hook.ExtensionStats
 }
 
-// noLocal is the number of an extension that no offer brought.
-const noLocal = ^uint64(0)
+// NoLocal is the number of an extension that no offer brought.
+const NoLocal = ^uint64(0)
 
 // AttachOptions says how an extension is attached.
 type AttachOptions struct {
@@ -187,7 +187,7 @@ func (c *Conn) extension(id string) *attached {
 
 // extensionByLocal finds what is attached by the number of its offer.
 func (c *Conn) extensionByLocal(local uint64) *attached {
-	if c.ext != nil && local != noLocal {
+	if c.ext != nil && local != NoLocal {
 		for _, a := range c.ext.list {
 			if a.local == local {
 				return a

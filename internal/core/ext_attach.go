@@ -58,7 +58,7 @@ func checkIdentity(a *attached, others []*attached) *AttachError {
 		if b.info.ID == a.info.ID {
 			return a.refuse("id", "version %s of it is attached already", b.info.Version)
 		}
-		if a.local != noLocal && b.local == a.local {
+		if a.local != NoLocal && b.local == a.local {
 			return a.refuse("number", "%d is that of %s", a.local, b.info.ID)
 		}
 	}

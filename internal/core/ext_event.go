@@ -9,7 +9,7 @@ func (a *attached) Event(payload []byte) error {
 		return hook.ErrPermission
 	case len(payload) > hook.MaxEventBytes:
 		return hook.ErrRange
-	case !a.active || a.local == noLocal || a.x.conn.closing.state != stateOpen:
+	case !a.active || a.local == NoLocal || a.x.conn.closing.state != stateOpen:
 		return hook.ErrInactive
 	}
 	if a.x.conn.sendPluginEvent(a.local, payload) != nil {

@@ -51,6 +51,7 @@ type Stats struct {
 	// them in time.
 	DatagramsSent, DatagramsReceived, DatagramsDropped, DatagramsUnread uint64
 
+	Extensions          []hook.ExtensionStats // those attached, and the last that were; nil = none
 	PluginFramesIgnored uint64 // frames of plugins that are over, or not ready yet
 }
 
@@ -74,6 +75,7 @@ func (c *Conn) Stats() Stats {
 		s.PluginFramesIgnored = c.exch.ignored
 	}
 	if c.ext != nil {
+		s.Extensions = c.ExtensionStats(nil)
 		s.PluginFramesIgnored += c.ext.strays
 	}
 	s.PacketsLost, s.PacketsSpurious = c.det.Lost()
