@@ -91,7 +91,7 @@ var (
 type extender struct {
 	to      Extender
 	list    []ExtensionNews   // bounded by the events of a flush, and by the content that the peer may send (internal/core)
-	content map[uint64][]byte // of plugins that are arriving; limit: the credit that the core gives, for each of its offers
+	content map[uint64][]byte // of plugins that are arriving; bounded by the credit that the core gives for each of a few offers
 	busy    bool              // somebody is in News
 	over    bool              // ExtensionClosed is in list, or was told
 }
