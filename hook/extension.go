@@ -17,7 +17,7 @@ type Extension interface {
 	Info() *Info
 	// Attach begins: conn is valid until Detach returns. An error means that nothing was attached.
 	Attach(conn Conn, at *AttachState) error
-	// Detach ends. The connection calls nothing of the extension after that.
+	// Detach ends, in the last call. Unless the extension failed, it was told before that its frames of unknown fate are dropped.
 	Detach(why DetachReason)
 }
 
@@ -142,7 +142,7 @@ const (
 	Established       // the handshake is complete
 	Confirmed         // both sides know that (RFC 9001 §4.1.2)
 	Closing           // no more is sent but the reason for the close
-	Drained           // nothing is left
+	Drained           // nothing is left: told instead of Closing when nothing is sent at all. Extensions are detached in either
 )
 
 // DetachReason says why an extension ends.
@@ -176,8 +176,9 @@ var (
 	ErrNoToken    = errors.New("no such reservation")
 )
 
-// Conn is what an extension may ask of its connection, between Attach and Detach, and during a call only. Every method needs its permission:
-// the error is ErrPermission, ErrLimit, ErrRange, ErrInactive or ErrNoToken, bare, since nobody may allocate here.
+// Conn is what an extension may ask of its connection, from Attach to Detach, and during a call only. Every method needs its permission, and
+// the hook that will answer it: Reserve OpFrameWrite, SetTimer OpTimer. The error is ErrPermission, also outside of a call, ErrLimit, ErrRange,
+// ErrInactive or ErrNoToken, bare, since nobody may allocate here.
 type Conn interface {
 	// Reserve asks for room for a frame. When there is some, Frames.WriteFrame is called with the token.
 	Reserve(r Reservation) (Token, error)
@@ -200,10 +201,11 @@ type Conn interface {
 	// Get returns a number about a path (0 = the one in use); unknown fields are ErrRange.
 	Get(f Field, path uint8) (uint64, error)
 	// Recovered hands in the frames of a packet of the peer that did not arrive. They are processed as if they had, once, but not acknowledged.
-	// Only frames that repeat without harm may be among them; payload is copied.
+	// Only frames that repeat without harm may be among them; payload is copied. ErrRange also means that the packet arrived, or was recovered
+	// before. If the frames break the protocol, the extension has failed.
 	Recovered(path uint8, pn uint64, payload []byte) error
 	// Delivered says that the peer has the content of a packet of ours although the packet was lost: nothing of it is sent again. To congestion
-	// control it stays lost.
+	// control it stays lost. ErrRange also means that the packet's fate is known, and that it is not among those that were lost lately.
 	Delivered(path uint8, pn uint64) error
 	// Fault says that the extension cannot go on: it is detached after the call, with err as the cause.
 	Fault(err error)
@@ -223,7 +225,7 @@ const (
 	FieldInFlight                   // bytes in flight
 	FieldPacingRate                 // bytes a second; 0 = not limited
 	FieldDatagramSize               // largest datagram that the path carries
-	FieldSendQueue                  // bytes of streams that wait to be sent for the first time
+	FieldSendQueue                  // bytes that wait to be sent for the first time, of the MaxReady streams that have waited longest
 	FieldPacketsSent                // of the connection
 	FieldPacketsLost                // of the connection
 	FieldBytesSent                  // of the connection, UDP payload

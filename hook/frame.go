@@ -8,7 +8,7 @@ type FrameDecl struct {
 	Name         string
 	AckEliciting bool // it wants an acknowledgment, and counts in flight
 	// InFlight must be true if AckEliciting is. Frames without it are sent whatever the congestion window says, in at most two packets a
-	// round trip.
+	// round trip that carry nothing else in flight. A packet that is in flight for such frames alone gets a PING, so that it leaves flight.
 	InFlight  bool
 	RideAlong bool // written by Packets only, at the end of packets that carry something else; body at most MaxRideAlong bytes
 	Early     bool // may travel in 0-RTT packets
@@ -20,10 +20,10 @@ type Frames interface {
 	// ProcessFrame takes a frame of the peer's half. f is valid during the call.
 	ProcessFrame(f *ReceivedFrame) Verdict
 	// WriteFrame writes the body of a reserved frame to b, whose length is the room, and returns how many bytes it wrote. 0 drops the
-	// reservation, Defer keeps it for another packet.
+	// reservation, Defer keeps it for another packet. The room is Reservation.Size, unless no packet of the path has as much.
 	WriteFrame(t Token, b []byte, p *PacketPlan) int
 	// FrameFate tells what became of a frame that was written, once: Acked, FrameLost or Dropped. Lost frames are not sent again unless they
-	// are reserved again. Frames that elicit no acknowledgment have no fate.
+	// are reserved again. Frames that elicit no acknowledgment have no fate. rtt is the time from sending to acknowledgment, 0 without one.
 	FrameFate(t Token, fate Fate, rtt time.Duration)
 }
 
@@ -81,7 +81,7 @@ type PacketPlan struct {
 	Room     int    // bytes that frames may take, that are not there yet
 	InFlight int    // bytes in flight on the path, without this packet
 	Window   int    // congestion window of the path
-	Waiting  uint64 // bytes of streams that wait to be sent for the first time
+	Waiting  uint64 // as FieldSendQueue
 	Early    bool   // a 0-RTT packet
 
 	// Packets.BeginPacket may set these.

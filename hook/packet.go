@@ -26,7 +26,7 @@ type SentPayload struct {
 	Streams bool   // there is stream data among the frames
 	Plugin  bool   // there are reserved frames of extensions among them
 	Rode    bool   // a frame of this extension rides along
-	Waiting uint64 // bytes of streams that wait to be sent for the first time
+	Waiting uint64 // as FieldSendQueue
 	Frames  []byte // valid during the call
 }
 
