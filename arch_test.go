@@ -41,7 +41,7 @@ var layers = map[string][]string{
 	"interop/endpoint": {"quic", "http3"},
 	"interop":          {"netsim", "interop/backend", "interop/certs", "interop/check"},
 	"internal/bench":   {"quic", "interop/certs", "peers", "peers/perf"},
-	"plugin":           {"hook", "quic", "plugin/pack", "plugin/wasm"},
+	"plugin":           {"hook", "quic", "plugin/cache", "plugin/pack", "plugin/wasm"},
 	"plugin/cache":     {"plugin/pack"},
 	"plugin/lab":       {"hook", "internal/virtual", "netsim"},
 	"plugin/pack":      {"hook", "plugin/wasm"},

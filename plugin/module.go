@@ -18,6 +18,9 @@ type Module struct {
 	grant  pack.Grant
 	file   *pack.Package
 	closed sync.Once
+
+	pack    sync.Once
+	travels []byte // set by pack: the form in which the module is sent
 }
 
 // code is what all users of one plugin share.
@@ -25,6 +28,7 @@ type code struct {
 	runtime  *Runtime
 	digest   pack.Digest
 	manifest *pack.Manifest
+	file     *pack.Package // as it was when the code was made
 	info     *hook.Info
 	record   *record
 	report   *wasm.Report
@@ -114,7 +118,7 @@ func (c *code) title() string { return c.manifest.ID + " " + c.manifest.Version 
 
 // build makes the code of a package ready to run.
 func (c *code) build(ctx context.Context, k *pack.Package) error {
-	c.info = k.Manifest.Info(k.Digest)
+	c.file, c.info = k, k.Manifest.Info(k.Digest)
 	for _, h := range c.manifest.Hooks {
 		c.hooked[h.Op>>6] |= 1 << (h.Op & 63)
 	}

@@ -1,0 +1,460 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/seed51309289/quiver/hook"
+	"github.com/seed51309289/quiver/plugin/pack"
+)
+
+// link is what a connection does about plugins: the commands of quic.Conn. They may be called from any goroutine.
+type link interface {
+	Server() bool
+	Attach(x hook.Extension, config []byte) error
+	Offer(o hook.Offer) (hook.Offer, error)
+	Answer(local uint64, a hook.Answer) error
+	Provide(local uint64, content []byte) error
+	Ready(local uint64, x hook.Extension) error
+	DetachPlugin(local uint64, why hook.DetachReason, reason string) error
+}
+
+// session is the host's side of the exchange on one connection. Its methods are called one after the other, when the connection has news, and
+// never wait: what takes time is done by others, who come back with a command.
+type session struct {
+	h      *Host
+	link   link
+	bucket *bucket // of the plugins that peers sent, together; used under the connection's lock
+	log    *slog.Logger
+	ctx    context.Context // ends with the connection
+	end    context.CancelFunc
+
+	mu    sync.Mutex           // guards the rest
+	ours  map[uint64]*Use      // offered, by number; bounded by the connection's offers
+	need  map[uint64]*incoming // content is on its way; limit: maxTried
+	tried int                  // offers that were looked at; limit: maxTried
+}
+
+// incoming is a plugin whose content is on its way.
+type incoming struct {
+	offer hook.Offer
+	data  []byte // bounded by offer.Packed, of which the host's budget was taken
+}
+
+// newSession begins. It attaches what every connection has; the error says what could not be.
+func (h *Host) newSession(l link) (*session, error) {
+	ctx, end := context.WithCancel(context.Background())
+	s := &session{h: h, link: l, log: h.logger(), ctx: ctx, end: end, ours: map[uint64]*Use{}, need: map[uint64]*incoming{}}
+	if h.Accept != nil {
+		p := h.accept()
+		s.bucket = p.newBucket()
+	}
+	for i := range h.Attach {
+		u := &h.Attach[i]
+		x, err := u.Plugin.New()
+		if err != nil {
+			end()
+			return nil, err
+		}
+		config, err := u.config()
+		if err == nil {
+			err = l.Attach(x, config)
+		}
+		if err != nil {
+			discard(x)
+			end()
+			return nil, fmt.Errorf("plugin: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// discard gives back an extension that was not attached.
+func discard(x hook.Extension) {
+	if x, ok := x.(*extension); ok && x.i != nil {
+		x.drop()
+	}
+}
+
+// peer says, when the handshake is complete, whether the other end considers offers. Then those of this end are made.
+func (s *session) peer(accepts bool) {
+	if !accepts {
+		return
+	}
+	for i := range s.h.Offer {
+		u := &s.h.Offer[i]
+		m, config, err := s.offerable(u)
+		if err != nil {
+			s.log.Warn("plugin is not offered", "err", err)
+			continue
+		}
+		o, err := s.link.Offer(hook.Offer{
+			Digest: m.digest, ID: m.manifest.ID, Version: m.manifest.Version, Size: len(m.file.Raw), Packed: len(m.packed()),
+			Mode: m.manifest.Mode, Frames: len(m.manifest.Frames), Config: config,
+		})
+		if err != nil {
+			s.log.Warn("plugin is not offered", "id", m.manifest.ID, "err", err)
+			continue
+		}
+		s.mu.Lock()
+		s.ours[o.Local] = u
+		s.mu.Unlock()
+	}
+}
+
+func (s *session) offerable(u *Use) (*Module, []byte, error) {
+	m, ok := u.Plugin.(*Module)
+	if !ok {
+		return nil, nil, errors.New("plugin: native code cannot be offered")
+	}
+	config, err := u.config()
+	return m, config, err
+}
+
+// answered says what the peer answers to an offer. Where both ends run the plugin, this one is ready as soon as the other one agrees: the content
+// may still be on its way.
+func (s *session) answered(local uint64, a hook.Answer) {
+	s.mu.Lock()
+	u := s.ours[local]
+	if a.Status == hook.AnswerRefused {
+		delete(s.ours, local)
+	}
+	s.mu.Unlock()
+	if u == nil {
+		return
+	}
+	m := u.Plugin.(*Module)
+	switch a.Status {
+	case hook.AnswerRefused:
+		s.log.Info("peer refuses plugin", "id", m.manifest.ID, "code", a.Code, "reason", a.Reason)
+		return
+	case hook.AnswerNeed:
+		if err := s.link.Provide(local, m.packed()); err != nil {
+			s.log.Warn("plugin is not sent", "id", m.manifest.ID, "err", err)
+			return
+		}
+	}
+	if m.manifest.Mode == hook.Local {
+		return
+	}
+	if err := s.start(local, m, m.policy.newBucket()); err != nil {
+		s.log.Warn("plugin is not attached", "id", m.manifest.ID, "err", err)
+		s.link.DetachPlugin(local, hook.DetachFault, sentence(err))
+	}
+}
+
+// start attaches a plugin of the exchange here.
+func (s *session) start(local uint64, m *Module, b *bucket) error {
+	x, err := m.newExtension(b)
+	if err != nil {
+		return err
+	}
+	if err := s.link.Ready(local, x); err != nil {
+		discard(x)
+		return err
+	}
+	return nil
+}
+
+// sentence is err as a peer is told: what it says of the plugin, never of this machine.
+func sentence(err error) string {
+	var e *pack.Error
+	if errors.As(err, &e) {
+		own := *e
+		own.File = ""
+		return own.Error()
+	}
+	return err.Error()
+}
+
+// offered says that the peer offers a plugin.
+func (s *session) offered(o hook.Offer) {
+	h := s.h
+	if code, why := s.unwanted(&o); code != 0 {
+		s.refuse(&o, code, why)
+		return
+	}
+	if !h.loads.queued.take(1, maxQueued) {
+		s.refuse(&o, RefuseBusy, "too many plugins are being looked at, try again later")
+		return
+	}
+	h.loads.slots.run(workers(), func() {
+		defer h.loads.queued.give(1)
+		s.consider(&o)
+	})
+}
+
+// unwanted says why an offer is refused at first sight; 0 = it is not.
+func (s *session) unwanted(o *hook.Offer) (code uint64, why string) {
+	h := s.h
+	if h.Accept == nil {
+		return RefuseOff, "no plugin of a peer is wanted here"
+	}
+	p := h.accept()
+	s.mu.Lock()
+	s.tried++
+	tried := s.tried
+	s.mu.Unlock()
+	limit := orDefault(p.MaxSize, pack.MaxSize)
+	r, err := h.runtime()
+	switch {
+	case err != nil:
+		return RefuseOff, "plugins cannot run here"
+	case tried > maxTried:
+		return RefuseBusy, fmt.Sprintf("%d plugins of this connection were looked at", maxTried)
+	case o.Size > limit:
+		return RefuseSize, fmt.Sprintf("has %d bytes, at most %d are taken", o.Size, limit)
+	case o.Packed > pack.MaxPacked:
+		return RefuseSize, fmt.Sprintf("has %d bytes when it is packed, at most %d are taken", o.Packed, pack.MaxPacked)
+	case r.failed(o.Digest):
+		return RefuseFaults, fmt.Sprintf("failed %d times: %v", MaxFaults, ErrQuarantined)
+	case len(p.Trust.Keys) == 0 && !pinned(p.Trust, o.Digest):
+		return RefuseTrust, "nobody who signs plugins is trusted here, and this one is not pinned"
+	}
+	return 0, ""
+}
+
+func pinned(t *pack.Trust, d pack.Digest) bool {
+	for i := range t.Pins {
+		if t.Pins[i].Digest == d {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *session) refuse(o *hook.Offer, code uint64, why string) {
+	s.log.Info("plugin refused", "plugin", offerText(o), "reason", why)
+	s.link.Answer(o.Local, hook.Answer{Status: hook.AnswerRefused, Code: code, Reason: why})
+}
+
+// consider looks for what was offered in memory and on disk, and asks for it if it is in neither.
+func (s *session) consider(o *hook.Offer) {
+	h := s.h
+	r, err := h.runtime()
+	if err != nil || s.ctx.Err() != nil {
+		return
+	}
+	if m := h.local(s.ctx, r, o.Digest); m != nil {
+		defer m.Close()
+		if err := m.fits(o, s.link.Server()); err != nil {
+			s.refuse(o, RefusePackage, sentence(err))
+			return
+		}
+		if s.link.Answer(o.Local, hook.Answer{Status: hook.AnswerReady}) == nil {
+			s.runTheirs(o, m)
+		}
+		return
+	}
+	if !h.loads.pending.take(o.Packed, maxPending) {
+		s.refuse(o, RefuseBusy, "too many plugins are on their way, try again later")
+		return
+	}
+	s.mu.Lock()
+	over := s.ctx.Err() != nil
+	if !over {
+		s.need[o.Local] = &incoming{offer: *o}
+	}
+	s.mu.Unlock()
+	if over {
+		h.loads.pending.give(o.Packed)
+		return
+	}
+	if err := s.link.Answer(o.Local, hook.Answer{Status: hook.AnswerNeed}); err != nil {
+		s.give(o.Local)
+	}
+}
+
+// give ends the wait for content, and gives back its budget.
+func (s *session) give(local uint64) *incoming {
+	s.mu.Lock()
+	in := s.need[local]
+	delete(s.need, local)
+	s.mu.Unlock()
+	if in != nil {
+		s.h.loads.pending.give(in.offer.Packed)
+	}
+	return in
+}
+
+// content takes the next part of a plugin that was asked for.
+func (s *session) content(local uint64, data []byte, last bool) {
+	s.mu.Lock()
+	in := s.need[local]
+	if in != nil && len(in.data)+len(data) <= in.offer.Packed {
+		in.data = append(in.data, data...)
+	}
+	s.mu.Unlock()
+	if in == nil || !last {
+		return
+	}
+	if !s.h.loads.queued.take(1, maxQueued) {
+		s.give(local)
+		s.refuse(&in.offer, RefuseBusy, "too many plugins are being looked at, try again later")
+		return
+	}
+	s.h.loads.slots.run(workers(), func() {
+		defer s.h.loads.queued.give(1)
+		defer s.give(local)
+		s.take(in)
+	})
+}
+
+// take verifies, compiles and runs what came.
+func (s *session) take(in *incoming) {
+	o := &in.offer
+	if s.ctx.Err() != nil {
+		return
+	}
+	m, code, err := s.h.receive(s.ctx, in)
+	if err == nil {
+		defer m.Close()
+		code, err = RefusePackage, m.fits(o, s.link.Server())
+	}
+	if err != nil {
+		s.refuse(o, code, sentence(err))
+		return
+	}
+	if s.h.Cache != nil {
+		if _, err := s.h.Cache.Put(m.file.Raw); err != nil {
+			s.log.Warn("plugin is not kept", "plugin", offerText(o), "err", err)
+		}
+	}
+	s.runTheirs(o, m)
+}
+
+// receive makes a module of what came. Trust is asked before anything is compiled.
+func (h *Host) receive(ctx context.Context, in *incoming) (*Module, uint64, error) {
+	p, o := h.accept(), &in.offer
+	raw, err := pack.Unpack(in.data, o.Size, orDefault(p.MaxSize, pack.MaxSize))
+	if err != nil {
+		return nil, RefusePackage, err
+	}
+	k, err := pack.Read("", raw, p.MaxSize)
+	if err != nil {
+		return nil, RefusePackage, err
+	}
+	if k.Digest != o.Digest {
+		return nil, RefusePackage, fmt.Errorf("what came has the digest %v, %x was offered", k.Digest, o.Digest)
+	}
+	if _, err := p.judge(k); err != nil {
+		return nil, RefuseTrust, err
+	}
+	r, err := h.runtime()
+	if err != nil {
+		return nil, RefuseOff, errors.New("plugins cannot run here")
+	}
+	m, err := r.LoadPackage(ctx, k, p)
+	return m, RefusePackage, err
+}
+
+// fits compares an offer with the package: what the peer said of it must be true, and its settings must be settings.
+func (m *Module) fits(o *hook.Offer, server bool) error {
+	f := m.manifest
+	for _, c := range []struct {
+		field     string
+		got, want any
+	}{
+		{"id", o.ID, f.ID}, {"version", o.Version, f.Version}, {"mode", o.Mode, f.Mode}, {"frames", o.Frames, len(f.Frames)},
+	} {
+		if c.got != c.want {
+			return refuse("", c.field, "the offer says %v, the package %v", c.got, c.want)
+		}
+	}
+	if !f.Roles.Has(server) {
+		return refuse("", "roles", "the plugin is not for this end of a connection")
+	}
+	return f.CheckConfig(o.Config)
+}
+
+// runTheirs attaches a plugin of the peer.
+func (s *session) runTheirs(o *hook.Offer, m *Module) {
+	err := s.start(o.Local, m, s.bucket)
+	switch {
+	case errors.Is(err, ErrQuarantined):
+		s.refuse(o, RefuseFaults, sentence(err))
+	case err != nil:
+		s.refuse(o, RefuseConflict, sentence(err))
+	default:
+		s.log.Info("plugin of the peer runs", "plugin", offerText(o), "by", m.grant.By)
+	}
+}
+
+// detached says that a plugin of the exchange is over.
+func (s *session) detached(local uint64, why hook.DetachReason, reason string) {
+	s.give(local)
+	s.mu.Lock()
+	delete(s.ours, local)
+	s.mu.Unlock()
+	s.log.Info("plugin is over", "number", local, "why", why, "reason", reason)
+}
+
+// close ends the session with its connection.
+func (s *session) close() {
+	s.end()
+	s.mu.Lock()
+	var waiting []uint64
+	for local := range s.need {
+		waiting = append(waiting, local)
+	}
+	s.mu.Unlock()
+	for _, local := range waiting {
+		s.give(local)
+	}
+}
+
+// resume returns what runs the plugins that an earlier connection agreed on. It does not wait, so it knows only what is in memory: without that
+// the connection begins as one that never met the peer.
+func (h *Host) resume(server bool, b *bucket, offers []hook.Offer) ([]hook.Extension, bool) {
+	var list []hook.Extension
+	for i := range offers {
+		x := h.again(server, b, &offers[i])
+		if x == nil {
+			for _, x := range list {
+				discard(x)
+			}
+			return nil, false
+		}
+		list = append(list, x)
+	}
+	return list, true
+}
+
+// again returns what runs one of them, or nil.
+func (h *Host) again(server bool, b *bucket, o *hook.Offer) hook.Extension {
+	ours := o.Local&1 == 1 == server
+	if ours {
+		for i := range h.Offer {
+			if m, ok := h.Offer[i].Plugin.(*Module); ok && m.digest == o.Digest && m.fits(o, server) == nil {
+				return extensionOrNil(m.newExtension(m.policy.newBucket()))
+			}
+		}
+		return nil
+	}
+	if h.Accept == nil {
+		return nil
+	}
+	r, err := h.runtime()
+	if err != nil {
+		return nil
+	}
+	m, err := r.recall(o.Digest, h.accept())
+	if m == nil || err != nil {
+		return nil
+	}
+	defer m.Close()
+	if m.fits(o, server) != nil {
+		return nil
+	}
+	return extensionOrNil(m.newExtension(b))
+}
+
+func extensionOrNil(x *extension, err error) hook.Extension {
+	if err != nil {
+		return nil
+	}
+	return x
+}
