@@ -36,7 +36,7 @@ var (
 )
 
 // newPipe connects both ends; trains have up to segments datagrams.
-func newPipe(t testing.TB, segments int) *pipe {
+func newPipe(t testing.TB, segments int, change ...func(cfg *core.Config)) *pipe {
 	p := &pipe{t: t, now: time.Now(), buf: make([]byte, 64<<10)}
 	clientTLS, serverTLS := quictest.TLSConfigs(p.now, "test")
 	cfg := core.Config{
@@ -51,6 +51,9 @@ func newPipe(t testing.TB, segments int) *pipe {
 			}
 			return cc
 		},
+	}
+	for _, f := range change {
+		f(&cfg)
 	}
 	serverCfg := cfg
 	serverCfg.TLS = serverTLS
