@@ -2,6 +2,7 @@ package core
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 
 	"github.com/seed51309289/quiver/hook"
@@ -137,15 +138,15 @@ func (c *Conn) wrongOffer(local uint64, o *wire.PluginOffer) string {
 	case e.known(local):
 		return "the number was used before"
 	case local >= maxLocal:
-		return "the number is beyond the last"
+		return fmt.Sprintf("want a number below %d", maxLocal)
 	case e.count(side) >= maxOffers:
-		return "too many at a time"
+		return fmt.Sprintf("it is one of more than %d at a time", maxOffers)
 	case len(o.ID) == 0:
 		return "it has no name"
 	case o.Mode > uint64(hook.Required):
-		return "its mode is none"
+		return fmt.Sprintf("its mode is %d, want 0 to %d", o.Mode, hook.Required)
 	case o.Size > maxPackage || o.Packed > maxPackage:
-		return "it is larger than any plugin"
+		return fmt.Sprintf("it has %d bytes, packed %d, want at most %d", o.Size, o.Packed, maxPackage)
 	}
 	return c.wrongTypes(side, o)
 }
@@ -160,13 +161,13 @@ func (c *Conn) wrongTypes(side int, o *wire.PluginOffer) string {
 	case o.Frames == 0 && o.TypeBase == 0:
 		return ""
 	case o.Frames == 0 || o.Frames > hook.MaxFrames || o.Mode == uint64(hook.Local):
-		return "it has too many frames, or too few"
+		return fmt.Sprintf("it has %d types of frames from %#x in mode %v, want at most %d, and none in mode %v", o.Frames, o.TypeBase, hook.Mode(o.Mode), hook.MaxFrames, hook.Local)
 	case o.TypeBase < first || o.TypeBase+o.Frames > end:
-		return "its frame types are not its side's"
+		return fmt.Sprintf("its types of frames begin at %#x, want %#x to %#x", o.TypeBase, first, end-o.Frames)
 	}
 	for _, p := range c.exch.plugins {
 		if o.TypeBase < p.TypeBase+uint64(p.Frames) && p.TypeBase < o.TypeBase+o.Frames {
-			return "its frame types are another plugin's"
+			return fmt.Sprintf("its types of frames are also those of plugin %d", p.Local)
 		}
 	}
 	return ""
@@ -203,8 +204,13 @@ func (c *Conn) lose(p *plugin, what, reason string) error {
 
 // handleReady learns that the peer runs a plugin.
 func (c *Conn) handleReady(p *plugin) error {
-	if p.gotReady || !p.answered || !p.ours && p.Mode == hook.Local {
-		return pluginError(wire.FramePluginReady, "plugin %d cannot be ready, or was", p.Local)
+	switch {
+	case p.gotReady:
+		return pluginError(wire.FramePluginReady, "plugin %d is ready twice", p.Local)
+	case !p.answered:
+		return pluginError(wire.FramePluginReady, "plugin %d is ready before it was answered", p.Local)
+	case !p.ours && p.Mode == hook.Local:
+		return pluginError(wire.FramePluginReady, "plugin %d is local, and does not run at the end that offers it", p.Local)
 	}
 	p.gotReady = true
 	p.content = contentOut{} // it needs no more of it
@@ -258,8 +264,10 @@ func (c *Conn) handlePluginData(f *wire.Frame) error {
 		return nil // it is over
 	case !p.need:
 		return pluginError(f.Type, "content of plugin %d, which nobody asked for", f.Local)
-	case end > uint64(p.Packed) || f.Fin != (end == uint64(p.Packed)):
-		return pluginError(f.Type, "content of plugin %d ends at %d, want %d", f.Local, end, p.Packed)
+	case end > uint64(p.Packed):
+		return pluginError(f.Type, "content of plugin %d reaches %d, it has %d bytes", f.Local, end, p.Packed)
+	case f.Fin != (end == uint64(p.Packed)):
+		return pluginError(f.Type, "content of plugin %d: end is %v at %d of %d bytes", f.Local, f.Fin, end, p.Packed)
 	case end > p.in.max:
 		return pluginError(f.Type, "content of plugin %d reaches %d, we allowed %d", f.Local, end, p.in.max)
 	case p.sentReady:

@@ -113,14 +113,19 @@ func (c *Conn) keep(set []hook.Offer) {
 func (c *Conn) handleKeep(f *controlIn) error {
 	e := c.exch
 	locals, err := wire.ParsePluginKeep(f.data, nil)
-	if err != nil || !c.client {
+	switch {
+	case !c.client:
+		return pluginError(f.kind, "a client sent %v", f.kind)
+	case err != nil:
 		return pluginError(f.kind, "malformed %v", f.kind)
 	}
 	e.kept, e.lost = nil, false
 	for _, local := range locals {
 		p := e.find(local)
 		switch {
-		case !e.known(local), p != nil && !p.active():
+		case !e.known(local):
+			return pluginError(f.kind, "plugin %d was never offered", local)
+		case p != nil && !p.active():
 			return pluginError(f.kind, "plugin %d is not agreed on", local)
 		case p == nil: // our DETACH and this frame crossed
 			e.lost = true

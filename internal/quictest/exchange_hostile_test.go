@@ -108,69 +108,70 @@ func TestBrokenControlFramesEndTheConnection(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		name string
+		why  string // in the reason; what a client's connection and a server's say is parted by |, the server's first
 		send func(r *RawPeer) frames
 	}{
-		{"offer that is cut", func(r *RawPeer) frames {
+		{"offer that is cut", "is malformed", func(r *RawPeer) frames {
 			f := rawOffer(0, 0, 0)
 			f.Data = f.Data[:40]
 			return frames{f}
 		}},
-		{"offer with a byte too many", func(r *RawPeer) frames {
+		{"offer with a byte too many", "is malformed", func(r *RawPeer) frames {
 			f := rawOffer(0, 0, 0)
 			f.Data = append(f.Data, 0)
 			return frames{f}
 		}},
-		{"offer with a number of the other side", func(r *RawPeer) frames { local, base := r.firstOffer(); return frames{rawOffer(0, local^1, base)} }},
-		{"offer with a number beyond the last", func(r *RawPeer) frames {
+		{"offer with a number of the other side", "one of ours", func(r *RawPeer) frames { local, base := r.firstOffer(); return frames{rawOffer(0, local^1, base)} }},
+		{"offer with a number beyond the last", "want a number below 512", func(r *RawPeer) frames {
 			local, base := r.firstOffer()
 			return frames{rawOffer(0, maxLocal+local, base)}
 		}},
-		{"offer with a number twice", twoOffers(func(f *wire.Frame, _ *wire.PluginOffer) { f.Local -= 2 })},
-		{"offer without a name", offer(func(o *wire.PluginOffer) { o.ID = nil })},
-		{"offer with an unknown mode", offer(func(o *wire.PluginOffer) { o.Mode = 3 })},
-		{"offer of more than any plugin has", offer(func(o *wire.PluginOffer) { o.Size = 1<<30 + 1 })},
-		{"offer of more content than any plugin has", offer(func(o *wire.PluginOffer) { o.Packed = wire.MaxVarint })},
-		{"offer of a local plugin with frames", offer(func(o *wire.PluginOffer) { o.Mode = uint64(hook.Local) })},
-		{"offer with too many frames", offer(func(o *wire.PluginOffer) { o.Frames = hook.MaxFrames + 1 })},
-		{"offer with frames without end", offer(func(o *wire.PluginOffer) { o.Frames = wire.MaxVarint })},
-		{"offer without frames but a type", offer(func(o *wire.PluginOffer) { o.Frames = 0 })},
-		{"offer with types below the block", offer(func(o *wire.PluginOffer) { o.TypeBase-- })},
-		{"offer with types of the other side", offer(func(o *wire.PluginOffer) { o.TypeBase ^= 0x80 })},
-		{"offer with types that reach beyond its side's", offer(func(o *wire.PluginOffer) { o.TypeBase += 0x7f })},
-		{"offer with types of 62 bits", offer(func(o *wire.PluginOffer) { o.TypeBase += 1 << 40 })},
-		{"offer with the largest type", offer(func(o *wire.PluginOffer) { o.TypeBase = wire.MaxVarint })},
-		{"offer with types of another plugin", twoOffers(func(_ *wire.Frame, o *wire.PluginOffer) { o.TypeBase-- })},
+		{"offer with a number twice", "used before", twoOffers(func(f *wire.Frame, _ *wire.PluginOffer) { f.Local -= 2 })},
+		{"offer without a name", "no name", offer(func(o *wire.PluginOffer) { o.ID = nil })},
+		{"offer with an unknown mode", "its mode is 3, want 0 to 2", offer(func(o *wire.PluginOffer) { o.Mode = 3 })},
+		{"offer of more than any plugin has", "has 1073741825 bytes", offer(func(o *wire.PluginOffer) { o.Size = 1<<30 + 1 })},
+		{"offer of more content than any plugin has", "packed 4611686018427387903", offer(func(o *wire.PluginOffer) { o.Packed = wire.MaxVarint })},
+		{"offer of a local plugin with frames", "in mode local", offer(func(o *wire.PluginOffer) { o.Mode = uint64(hook.Local) })},
+		{"offer with too many frames", "it has 17 types", offer(func(o *wire.PluginOffer) { o.Frames = hook.MaxFrames + 1 })},
+		{"offer with frames without end", "it has 4611686018427387903 types", offer(func(o *wire.PluginOffer) { o.Frames = wire.MaxVarint })},
+		{"offer without frames but a type", "it has 0 types", offer(func(o *wire.PluginOffer) { o.Frames = 0 })},
+		{"offer with types below the block", "begin at", offer(func(o *wire.PluginOffer) { o.TypeBase-- })},
+		{"offer with types of the other side", "begin at", offer(func(o *wire.PluginOffer) { o.TypeBase ^= 0x80 })},
+		{"offer with types that reach beyond its side's", "begin at", offer(func(o *wire.PluginOffer) { o.TypeBase += 0x7f })},
+		{"offer with types of 62 bits", "begin at", offer(func(o *wire.PluginOffer) { o.TypeBase += 1 << 40 })},
+		{"offer with the largest type", "begin at 0x3fffffffffffffff", offer(func(o *wire.PluginOffer) { o.TypeBase = wire.MaxVarint })},
+		{"offer with types of another plugin", "also those of plugin", twoOffers(func(_ *wire.Frame, o *wire.PluginOffer) { o.TypeBase-- })},
 
-		{"answer to what was never offered", func(r *RawPeer) frames {
+		{"answer to what was never offered", "never offered", func(r *RawPeer) frames {
 			local, _ := r.firstOffer()
 			return frames{{Type: wire.FramePluginAnswer, Local: local ^ 1}}
 		}},
-		{"answer to an own offer", func(r *RawPeer) frames {
+		{"answer to an own offer", "the peer's own", func(r *RawPeer) frames {
 			local, base := r.firstOffer()
 			return frames{rawOffer(0, local, base), {Type: wire.FramePluginAnswer, Sequence: 1, Local: local}}
 		}},
-		{"answer that is none", own(func(o hook.Offer) frames { return frames{{Type: wire.FramePluginAnswer, Local: o.Local, Status: 3}} })},
-		{"answer twice", own(func(o hook.Offer) frames {
+		{"answer that is none", "answer 3", own(func(o hook.Offer) frames { return frames{{Type: wire.FramePluginAnswer, Local: o.Local, Status: 3}} })},
+		{"answer twice", "answered before", own(func(o hook.Offer) frames {
 			return frames{{Type: wire.FramePluginAnswer, Local: o.Local, Status: 1}, {Type: wire.FramePluginAnswer, Sequence: 1, Local: o.Local}}
 		})},
-		{"refusal after READY", own(func(o hook.Offer) frames {
+		{"refusal after READY", "answered before", own(func(o hook.Offer) frames {
 			return frames{{Type: wire.FramePluginAnswer, Local: o.Local}, {Type: wire.FramePluginReady, Sequence: 1, Local: o.Local},
 				{Type: wire.FramePluginAnswer, Sequence: 2, Local: o.Local, Status: 2}}
 		})},
 
-		{"READY of what was never offered", func(r *RawPeer) frames {
+		{"READY of what was never offered", "never offered", func(r *RawPeer) frames {
 			local, _ := r.firstOffer()
 			return frames{{Type: wire.FramePluginReady, Local: local}}
 		}},
-		{"READY before the answer", own(func(o hook.Offer) frames { return frames{{Type: wire.FramePluginReady, Local: o.Local}} })},
-		{"READY before our answer", func(r *RawPeer) frames {
+		{"READY before the answer", "before it was answered", own(func(o hook.Offer) frames { return frames{{Type: wire.FramePluginReady, Local: o.Local}} })},
+		{"READY before our answer", "before it was answered", func(r *RawPeer) frames {
 			local, base := r.firstOffer()
 			return frames{rawOffer(0, local, base), {Type: wire.FramePluginReady, Sequence: 1, Local: local}}
 		}},
-		{"READY twice", needed(func(local uint64) frames {
+		{"READY twice", "ready twice", needed(func(local uint64) frames {
 			return frames{{Type: wire.FramePluginReady, Sequence: 1, Local: local}, {Type: wire.FramePluginReady, Sequence: 2, Local: local}}
 		})},
-		{"READY of the offerer of a local plugin", func(r *RawPeer) frames {
+		{"READY of the offerer of a local plugin", "is local", func(r *RawPeer) frames {
 			local, _ := r.firstOffer()
 			f := wire.Frame{Type: wire.FramePluginOffer, Local: local, Data: offerBody(func(o *wire.PluginOffer) { o.Mode, o.Frames = 0, 0 })}
 			r.Send(App, encode(f))
@@ -178,43 +179,43 @@ func TestBrokenControlFramesEndTheConnection(t *testing.T) {
 			return frames{{Type: wire.FramePluginReady, Sequence: 1, Local: local}}
 		}},
 
-		{"DETACH of what was never offered", func(r *RawPeer) frames { return frames{{Type: wire.FramePluginDetach, Local: 100}} }},
-		{"EVENT for what was never offered", func(r *RawPeer) frames { return frames{{Type: wire.FramePluginEvent, Local: 100}} }},
-		{"EVENT before READY", needed(func(local uint64) frames { return frames{{Type: wire.FramePluginEvent, Sequence: 1, Local: local}} })},
+		{"DETACH of what was never offered", "never offered", func(r *RawPeer) frames { return frames{{Type: wire.FramePluginDetach, Local: 100}} }},
+		{"EVENT for what was never offered", "never offered", func(r *RawPeer) frames { return frames{{Type: wire.FramePluginEvent, Local: 100}} }},
+		{"EVENT before READY", "not ready", needed(func(local uint64) frames { return frames{{Type: wire.FramePluginEvent, Sequence: 1, Local: local}} })},
 
-		{"content of what was never offered", func(r *RawPeer) frames { local, _ := r.firstOffer(); return frames{data(local, 0, 1, false)} }},
-		{"content of a plugin of the other side", own(func(o hook.Offer) frames { return frames{data(o.Local, 0, 1, false)} })},
-		{"content that nobody asked for", func(r *RawPeer) frames {
+		{"content of what was never offered", "never offered", func(r *RawPeer) frames { local, _ := r.firstOffer(); return frames{data(local, 0, 1, false)} }},
+		{"content of a plugin of the other side", "never offered", own(func(o hook.Offer) frames { return frames{data(o.Local, 0, 1, false)} })},
+		{"content that nobody asked for", "nobody asked for", func(r *RawPeer) frames {
 			local, base := r.firstOffer()
 			return frames{rawOffer(0, local, base), data(local, 0, 1, false)}
 		}},
-		{"content beyond its size", needed(func(local uint64) frames { return frames{data(local, 99, 2, false)} })},
-		{"content that ends early", needed(func(local uint64) frames { return frames{data(local, 0, 50, true)} })},
-		{"content that does not end", needed(func(local uint64) frames { return frames{data(local, 0, 100, false)} })},
-		{"content far away", needed(func(local uint64) frames { return frames{data(local, wire.MaxVarint-1, 1, false)} })},
+		{"content beyond its size", "reaches 101, it has 100", needed(func(local uint64) frames { return frames{data(local, 99, 2, false)} })},
+		{"content that ends early", "end is true at 50", needed(func(local uint64) frames { return frames{data(local, 0, 50, true)} })},
+		{"content that does not end", "end is false at 100", needed(func(local uint64) frames { return frames{data(local, 0, 100, false)} })},
+		{"content far away", "it has 100 bytes", needed(func(local uint64) frames { return frames{data(local, wire.MaxVarint-1, 1, false)} })},
 
-		{"limit of what was never offered", func(r *RawPeer) frames { return frames{{Type: wire.FramePluginMaxData, Local: 100}} }},
-		{"limit of an own offer", needed(func(local uint64) frames { return frames{{Type: wire.FramePluginMaxData, Local: local, Limit: 1}} })},
-		{"limit beyond the size", own(func(o hook.Offer) frames {
+		{"limit of what was never offered", "never offered", func(r *RawPeer) frames { return frames{{Type: wire.FramePluginMaxData, Local: 100}} }},
+		{"limit of an own offer", "never offered", needed(func(local uint64) frames { return frames{{Type: wire.FramePluginMaxData, Local: local, Limit: 1}} })},
+		{"limit beyond the size", "is 8001", own(func(o hook.Offer) frames {
 			return frames{{Type: wire.FramePluginMaxData, Local: o.Local, Limit: uint64(o.Packed) + 1}}
 		})},
 
-		{"KEEP of what was never offered", func(r *RawPeer) frames { return frames{{Type: wire.FramePluginKeep, Data: []byte{9}}} }},
-		{"KEEP of what is not active", needed(func(local uint64) frames {
+		{"KEEP of what was never offered", "PLUGIN_KEEP|never offered", func(r *RawPeer) frames { return frames{{Type: wire.FramePluginKeep, Data: []byte{9}}} }},
+		{"KEEP of what is not active", "PLUGIN_KEEP|not agreed on", needed(func(local uint64) frames {
 			return frames{{Type: wire.FramePluginKeep, Sequence: 1, Data: []byte{byte(local)}}}
 		})},
-		{"KEEP that is cut", func(r *RawPeer) frames { return frames{{Type: wire.FramePluginKeep, Data: []byte{0x40}}} }},
-		{"KEEP of too many", func(r *RawPeer) frames {
+		{"KEEP that is cut", "PLUGIN_KEEP|malformed", func(r *RawPeer) frames { return frames{{Type: wire.FramePluginKeep, Data: []byte{0x40}}} }},
+		{"KEEP of too many", "PLUGIN_KEEP|malformed", func(r *RawPeer) frames {
 			return frames{{Type: wire.FramePluginKeep, Data: make([]byte, wire.MaxPluginKeep+1)}}
 		}},
-		{"reason that is too long", func(r *RawPeer) frames {
+		{"reason that is too long", "malformed PLUGIN_DETACH", func(r *RawPeer) frames {
 			return frames{{Type: wire.FramePluginDetach, Data: make([]byte, wire.MaxPluginReason+1)}}
 		}},
-		{"EVENT that is too long", func(r *RawPeer) frames {
+		{"EVENT that is too long", "malformed PLUGIN_EVENT", func(r *RawPeer) frames {
 			return frames{{Type: wire.FramePluginEvent, Data: make([]byte, wire.MaxPluginEvent+1)}}
 		}},
-		{"sequence number that is far ahead", func(r *RawPeer) frames { return frames{{Type: wire.FramePluginDetach, Sequence: maxControlSpan}} }},
-		{"largest sequence number", func(r *RawPeer) frames { return frames{{Type: wire.FramePluginDetach, Sequence: wire.MaxVarint}} }},
+		{"sequence number that is far ahead", "control frame 64", func(r *RawPeer) frames { return frames{{Type: wire.FramePluginDetach, Sequence: maxControlSpan}} }},
+		{"largest sequence number", "control frame 46116", func(r *RawPeer) frames { return frames{{Type: wire.FramePluginDetach, Sequence: wire.MaxVarint}} }},
 	} {
 		for _, server := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s to %s", tc.name, side(!server)), func(t *testing.T) {
@@ -227,7 +228,13 @@ func TestBrokenControlFramesEndTheConnection(t *testing.T) {
 					}
 					r.Send(App, encode(f))
 				}
-				r.WantClose(tc.name, core.PluginError)
+				why, other, both := strings.Cut(tc.why, "|")
+				if both && !server {
+					why = other
+				}
+				if f := r.WantClose(tc.name, core.PluginError); !strings.Contains(string(f.Data), why) {
+					t.Errorf("the reason is %q, want something with %q", f.Data, why)
+				}
 			})
 		}
 	}
@@ -356,9 +363,23 @@ func TestPeerThatAcknowledgesNothingStopsControlFrames(t *testing.T) {
 	if err != core.ErrExchangeBusy || n != maxControlSpan+1 {
 		t.Errorf("%d control frames, then %v; want %d, then %v", n-1, err, maxControlSpan, core.ErrExchangeBusy)
 	}
+	// The end of a plugin is not refused: the peer hears of it when there is room.
+	if err := r.Conn.DetachPlugin(r.Clock.Now(), local, hook.DetachAsked, "enough"); err != nil {
+		t.Errorf("DetachPlugin: %v", err)
+	}
+	if err := r.Conn.SendPluginEvent(r.Clock.Now(), local, nil); err != core.ErrNoPlugin && err != core.ErrExchangeBusy {
+		t.Errorf("an event for a plugin that is over: %v", err)
+	}
+	r.Replies = nil
+	r.Flush()
+	r.WantNoFrame("no room", wire.FramePluginDetach)
 	r.AckAll()
-	if err := r.Conn.SendPluginEvent(r.Clock.Now(), local, []byte("hello")); err != nil {
-		t.Errorf("after the acknowledgment: %v", err)
+	r.Flush()
+	if _, f := r.WantFrame("room for it", wire.FramePluginDetach); f.Local != local || string(f.Data) != "enough" {
+		t.Errorf("PLUGIN_DETACH of %d: %q", f.Local, f.Data)
+	}
+	if _, err := r.Conn.Offer(r.Clock.Now(), fec.offer()); err != nil {
+		t.Errorf("an offer after the acknowledgment: %v", err)
 	}
 }
 
