@@ -1,6 +1,10 @@
 package quic
 
-import "net"
+import (
+	"net"
+
+	"github.com/seed51309289/quiver/internal/core"
+)
 
 // Conns returns how many connections are not drained.
 func (t *Transport) Conns() int {
@@ -37,4 +41,15 @@ func DeadlinePending(s *Stream) bool {
 		}
 	}
 	return pending
+}
+
+// MessagesThatWait tells a connection whose Extender takes no news of n messages
+// of the peer, and then of an offer, and returns how many news wait.
+func MessagesThatWait(n int) int {
+	c := &Conn{extender: new(extender)}
+	for range n {
+		c.newsOf(&core.Event{Plugin: &core.PluginNews{Kind: core.PluginEvent}})
+	}
+	c.newsOf(&core.Event{Plugin: &core.PluginNews{Kind: core.PluginOffered}})
+	return len(c.extender.list)
 }

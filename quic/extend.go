@@ -48,8 +48,8 @@ const (
 	ExtensionContent                           // the content of Local arrived, whole: Content
 	ExtensionActive                            // both ends run Offer; Resumed if since an earlier connection
 	ExtensionOver                              // the exchange of the plugin Local is over: Why, Reason
-	ExtensionMessage                           // the peer's half of Local says Content, and no extension here takes it
-	ExtensionEmitted                           // the extension ID emitted Event: Content
+	ExtensionMessage                           // the peer's half of Local says Content, and no extension here takes it; some are dropped while News takes long
+	ExtensionEmitted                           // the extension ID emitted Event: Content; some are dropped while News takes long
 	ExtensionDetached                          // the extension ID is detached: Why, Err
 	ExtensionClosed                            // the connection ended: Err; nothing comes after it
 )
@@ -87,11 +87,15 @@ var (
 	ErrPluginSequence = core.ErrPluginState   // the plugin is not in the state for this
 )
 
+// maxExtenderNews is how many news may wait for an Extender that takes its time when a message comes. limit: more messages, of the peer and of extensions
+// here, are dropped; what belongs to the exchange is not, and is bounded by the offers of a connection.
+const maxExtenderNews = 256
+
 // extender is what a connection has to tell its Extender, which is never called under the connection's lock.
 type extender struct {
 	to      Extender
-	list    []ExtensionNews   // bounded by the events of a flush, and by the content that the peer may send (internal/core)
-	content map[uint64][]byte // of plugins that are arriving; bounded by the credit that the core gives for each of a few offers
+	list    []ExtensionNews   // limit: maxExtenderNews, of messages
+	content map[uint64][]byte // of plugins that are arriving; bounded by what their offers announced and AnswerNeed agreed to
 	busy    bool              // somebody is in News
 	over    bool              // ExtensionClosed is in list, or was told
 }
@@ -135,6 +139,8 @@ func (c *Conn) newsOf(e *core.Event) {
 		kind := ExtensionEmitted
 		if n.Detached {
 			kind = ExtensionDetached
+		} else if len(x.list) >= maxExtenderNews {
+			return
 		}
 		x.list = append(x.list, ExtensionNews{Kind: kind, ID: n.ID, Event: n.Event, Content: n.Payload, Why: n.Why, Err: n.Err})
 		return
@@ -162,9 +168,20 @@ func (c *Conn) newsOf(e *core.Event) {
 		delete(x.content, n.Local)
 		out.Kind = ExtensionOver
 	case core.PluginEvent:
+		if len(x.list) >= maxExtenderNews {
+			return
+		}
 		out.Kind = ExtensionMessage
 	}
 	x.list = append(x.list, out)
+}
+
+// forgetContent gives up what has arrived of a plugin that is over here, or came from elsewhere. The caller holds c.mu.
+func (c *Conn) forgetContent(local uint64, err error) error {
+	if c.extender != nil && err == nil {
+		delete(c.extender.content, local)
+	}
+	return err
 }
 
 // gather keeps a part of a plugin's content; with the last one it returns all.
@@ -272,7 +289,7 @@ func (c *Conn) OfferPlugin(o hook.Offer) (hook.Offer, error) {
 
 // AnswerOffer answers an offer of the peer. After AnswerReady and AnswerNeed ReadyOffer must follow, or a refusal after all.
 func (c *Conn) AnswerOffer(local uint64, a hook.Answer) error {
-	return c.command(func(now time.Time) error { return c.core.Answer(now, local, a) })
+	return c.command(func(now time.Time) error { return c.forgetContent(local, c.core.Answer(now, local, a)) })
 }
 
 // ProvideOffer gives the content of a plugin that the peer needs: the Packed bytes of the offer, which must not change any more.
@@ -283,13 +300,13 @@ func (c *Conn) ProvideOffer(local uint64, content []byte) error {
 // ReadyOffer attaches what runs a plugin here, with the settings of the offer, and tells the peer that this end is ready; x nil attaches nothing. ExtensionActive tells
 // when both are. The error is as of Attach.
 func (c *Conn) ReadyOffer(local uint64, x hook.Extension) error {
-	return c.command(func(now time.Time) error { return c.core.Ready(now, local, x) })
+	return c.command(func(now time.Time) error { return c.forgetContent(local, c.core.Ready(now, local, x)) })
 }
 
 // DetachOffer ends a plugin of the exchange at both ends, or takes an offer back; reason is for the people at the other end. A plugin that this end offered as
 // hook.Required takes the connection with it if it failed.
 func (c *Conn) DetachOffer(local uint64, why hook.DetachReason, reason string) error {
-	return c.command(func(now time.Time) error { return c.core.DetachPlugin(now, local, why, reason) })
+	return c.command(func(now time.Time) error { return c.forgetContent(local, c.core.DetachPlugin(now, local, why, reason)) })
 }
 
 // MessageOffer sends a message of at most hook.MaxEventBytes to the peer's half of a plugin, reliably and in order.

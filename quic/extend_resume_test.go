@@ -122,9 +122,8 @@ func comeBack(w *world, client, server *returning) (l *quic.Listener, c *quic.Co
 func TestPluginsOfAnEarlierConnectionAreActiveInTheFirstFlight(t *testing.T) {
 	inWorld(t, calm, func(w *world) {
 		client, server := &returning{}, &returning{server: true}
-		start := time.Now()
 		l, c := comeBack(w, client, server)
-		start = start.Add(time.Since(start))
+		start := time.Now()
 		w.accept(l)
 		time.Sleep(10 * rtt)
 		synctest.Wait()
@@ -167,4 +166,13 @@ func TestServerThatCannotTakePluginsUpAgainGetsThemAnew(t *testing.T) {
 			t.Errorf("news are %v, want the plugin to be active again", kinds)
 		}
 	})
+}
+
+// TestNewsThatNobodyTakesAreBounded has messages come while an Extender takes its
+// time: beyond maxExtenderNews they are dropped, and what belongs to the exchange is not.
+func TestNewsThatNobodyTakesAreBounded(t *testing.T) {
+	const maxExtenderNews = 256
+	if n := quic.MessagesThatWait(4 * maxExtenderNews); n != maxExtenderNews+1 {
+		t.Errorf("%d news wait, want %d and one of the exchange", n, maxExtenderNews)
+	}
 }
