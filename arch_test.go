@@ -46,6 +46,7 @@ var layers = map[string][]string{
 	"plugin/lab":       {"hook", "internal/virtual", "netsim"},
 	"plugin/pack":      {"hook", "plugin/wasm"},
 	"plugin/build":     {"plugin/pack", "plugin/wat"},
+	"plugin/drive":     {"hook"},
 	"plugin/inspect":   {"hook", "plugin/pack", "plugin/wasm"},
 	"plugin/sdk":       {},
 	"plugin/wasm":      {},
@@ -56,7 +57,7 @@ var layers = map[string][]string{
 
 	// Floor 4.
 	"cmd/quiver": {"hook", "internal/bench", "netsim", "quic", "interop", "interop/backend", "interop/check", "interop/endpoint", "peers", "peers/perf",
-		"plugin", "plugin/build", "plugin/cache", "plugin/inspect", "plugin/lab", "plugin/pack", "plugin/sdk", "plugins"},
+		"plugin", "plugin/build", "plugin/cache", "plugin/drive", "plugin/inspect", "plugin/lab", "plugin/pack", "plugin/sdk", "plugins"},
 	"tool/cells": {},
 	"tool/check": {},
 	"tool/peers": {"peers"},
