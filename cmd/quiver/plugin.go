@@ -29,6 +29,8 @@ Where a command takes a FILE.wasm it also takes the name of a plugin that comes 
 		newPluginBuild(),
 		newPluginInspect(),
 		newPluginTest(),
+		newPluginBench(),
+		newPluginFuzz(),
 		newPluginKeygen(),
 		newPluginSign(),
 		newPluginVerify(),
