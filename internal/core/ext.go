@@ -120,21 +120,36 @@ func (x *extensions) attach(now hook.Instant, a *attached, config []byte) error 
 	a.running = true
 	err := a.do.Attach(a, &hook.AttachState{Now: now, Server: !x.conn.client, Config: config, State: x.conn.state()})
 	a.running = false
-	switch {
-	case err != nil:
-	case a.ending:
-		err = a.cause // it asked for its end before it began
-	case x.conn.closing.err != nil:
-		err = x.conn.closing.err
-	}
+	a.gone = true // until it is known to stay
 	if err != nil {
-		a.gone = true
 		return fmt.Errorf("extension %s: %w", a.info.ID, err)
 	}
+	if err := x.mayStay(a); err != nil {
+		a.do.Detach(a.why)
+		return fmt.Errorf("extension %s: %w", a.info.ID, err)
+	}
+	a.gone = false
 	x.list = append(x.list[:len(x.list):len(x.list)], a)
-	x.rebuild()
 	x.conn.log.PluginAttached(now, a.info.ID, a.info.Version, a.info.Digest)
+	x.rebuild()
+	if a.gone && a.why == hook.DetachFault { // when it was to take over congestion control
+		return fmt.Errorf("extension %s: %w", a.info.ID, a.cause)
+	}
 	return nil
+}
+
+// mayStay says what happened, while a began, that keeps it from staying; nil =
+// nothing. Native code may have attached another one, or closed the connection.
+func (x *extensions) mayStay(a *attached) error {
+	switch {
+	case a.ending:
+		return a.cause
+	case x.conn.closing.err != nil:
+		a.why = hook.DetachClosed
+		return x.conn.closing.err
+	}
+	a.why = hook.DetachFault
+	return checkExtension(a, x.list)
 }
 
 // begin fills what the limits of its Info decide.
@@ -286,4 +301,5 @@ func (c *Conn) endExtensions() {
 	for _, a := range c.ext.list {
 		a.end(hook.DetachClosed, c.closing.err)
 	}
+	c.ext.content = nil
 }

@@ -153,10 +153,12 @@ func TestAnExtensionThatFailsToBeginIsNotAttached(t *testing.T) {
 	for name, attach := range map[string]func(p *probe) error{
 		"an error":  func(p *probe) error { return broken },
 		"a failure": func(p *probe) error { p.conn.Fault(broken); return nil },
+		"later":     func(p *probe) error { return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := connected(t)
 			p := newFramer("org.example.p", hook.OpTimer, hook.OpCongestionInit)
+			p.replace = func(hook.CongestionConfig, hook.Congestion) hook.Congestion { p.conn.Fault(broken); return nil }
 			p.attach = func(*hook.AttachState) error {
 				p.conn.SetTimer(1, 1)
 				p.conn.Reserve(hook.Reservation{Size: 10})
@@ -168,11 +170,26 @@ func TestAnExtensionThatFailsToBeginIsNotAttached(t *testing.T) {
 			if !e.fetch(100_000, 5e9) {
 				t.Error("nothing came")
 			}
-			if p.seen[hook.OpTimer]+p.seen[hook.OpFrameWrite]+p.seen[hook.OpCongestionInit]+p.seen[hook.OpDetach] > 0 {
+			if p.seen[hook.OpTimer]+p.seen[hook.OpFrameWrite] > 0 || (p.seen[hook.OpCongestionInit] > 0) != (name == "later") {
 				t.Error("it was called all the same")
+			}
+			if began := name != "an error"; len(p.ends) > 1 || (len(p.ends) == 1) != began {
+				t.Errorf("it was detached %d times", len(p.ends))
 			}
 		})
 	}
+}
+
+func TestAnExtensionThatAttachesItsDoubleIsRefused(t *testing.T) {
+	e := connected(t)
+	p, double := newProbe("org.example.p", hook.OpTimer), newProbe("org.example.p", hook.OpTimer)
+	p.attach = func(*hook.AttachState) error { return e.client.Attach(e.client.Now(), double, offered(1)) }
+	err := e.client.Attach(e.client.Now(), p, offered(0))
+	var refused *core.AttachError
+	if !errors.As(err, &refused) || len(e.client.ExtensionStats(nil)) != 1 {
+		t.Errorf("Attach = %v, %d are attached", err, len(e.client.ExtensionStats(nil)))
+	}
+	e.wantDetached(p, hook.DetachFault)
 }
 
 func TestAtMostMaxExtensionsAreAttached(t *testing.T) {

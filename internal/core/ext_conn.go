@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"math"
 	"slices"
 	"time"
@@ -161,10 +162,15 @@ func (a *attached) Log(text []byte) error {
 
 // Fault implements hook.Conn.
 func (a *attached) Fault(err error) {
+	if err == nil {
+		err = errFault
+	}
 	if a.running {
 		a.end(hook.DetachFault, err)
 	}
 }
+
+var errFault = errors.New("it cannot go on, and does not say why")
 
 // Get implements hook.Conn.
 func (a *attached) Get(f hook.Field, path uint8) (uint64, error) {

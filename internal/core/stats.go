@@ -52,7 +52,7 @@ type Stats struct {
 	DatagramsSent, DatagramsReceived, DatagramsDropped, DatagramsUnread uint64
 
 	Extensions          []hook.ExtensionStats // those attached, and the last that were; nil = none
-	PluginFramesIgnored uint64 // frames of plugins that are over, or not ready yet
+	PluginFramesIgnored uint64                // frames of plugins that are over, or not ready yet
 }
 
 // Stats returns the present measurements.
