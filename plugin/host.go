@@ -10,6 +10,7 @@ import (
 	"github.com/seed51309289/quiver/hook"
 	"github.com/seed51309289/quiver/plugin/cache"
 	"github.com/seed51309289/quiver/plugin/pack"
+	"github.com/seed51309289/quiver/quic"
 )
 
 // A Use is a plugin with its settings.
@@ -20,7 +21,7 @@ type Use struct {
 }
 
 // A Host says which plugins the connections of a program have: its own, those that it offers to peers, and those that it takes from them. One
-// host may serve any number of connections; it must not be changed once the first has begun.
+// host, as quic.Config.Extensions, may serve any number of connections; it must not be changed once the first has begun.
 //
 // The zero value runs nothing: code of a peer in particular runs only if Accept says so.
 type Host struct {
@@ -36,6 +37,8 @@ type Host struct {
 	Cache *cache.Cache
 	// Logger is told what becomes of plugins. nil = nobody is.
 	Logger *slog.Logger
+	// OnEmit is told what plugins have for the application, by the connection's goroutines: it must not take long. payload is its own to keep.
+	OnEmit func(c *quic.Conn, id string, event uint32, payload []byte)
 
 	loads loads
 }

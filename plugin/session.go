@@ -9,18 +9,20 @@ import (
 
 	"github.com/seed51309289/quiver/hook"
 	"github.com/seed51309289/quiver/plugin/pack"
+	"github.com/seed51309289/quiver/quic"
 )
 
-// link is what a connection does about plugins: the commands of quic.Conn. They may be called from any goroutine.
+// link is what a connection does about plugins: some commands of a quic.Conn, which may be given from any goroutine.
 type link interface {
 	Server() bool
-	Attach(x hook.Extension, config []byte) error
-	Offer(o hook.Offer) (hook.Offer, error)
-	Answer(local uint64, a hook.Answer) error
-	Provide(local uint64, content []byte) error
-	Ready(local uint64, x hook.Extension) error
-	DetachPlugin(local uint64, why hook.DetachReason, reason string) error
+	OfferPlugin(o hook.Offer) (hook.Offer, error)
+	AnswerOffer(local uint64, a hook.Answer) error
+	ProvideOffer(local uint64, content []byte) error
+	ReadyOffer(local uint64, x hook.Extension) error
+	DetachOffer(local uint64, why hook.DetachReason, reason string) error
 }
+
+var _ link = (*quic.Conn)(nil)
 
 // session is the host's side of the exchange on one connection. Its methods are called one after the other, when the connection has news, and
 // never wait: what takes time is done by others, who come back with a command.
@@ -32,44 +34,42 @@ type session struct {
 	ctx    context.Context // ends with the connection
 	end    context.CancelFunc
 
-	mu    sync.Mutex           // guards the rest
-	ours  map[uint64]*Use      // offered, by number; bounded by the connection's offers
-	need  map[uint64]*incoming // content is on its way; limit: maxTried
-	tried int                  // offers that were looked at; limit: maxTried
+	mu    sync.Mutex             // guards the rest
+	ours  map[uint64]*Use        // offered, by number; bounded by the connection's offers
+	need  map[uint64]*hook.Offer // content is on its way, paid from the budget; limit: maxTried
+	tried int                    // offers that were looked at; limit: maxTried
 }
 
-// incoming is a plugin whose content is on its way.
-type incoming struct {
-	offer hook.Offer
-	data  []byte // bounded by offer.Packed, of which the host's budget was taken
-}
-
-// newSession begins. It attaches what every connection has; the error says what could not be.
-func (h *Host) newSession(l link) (*session, error) {
+// newSession begins.
+func (h *Host) newSession(l link) *session {
 	ctx, end := context.WithCancel(context.Background())
-	s := &session{h: h, link: l, log: h.logger(), ctx: ctx, end: end, ours: map[uint64]*Use{}, need: map[uint64]*incoming{}}
+	s := &session{h: h, link: l, log: h.logger(), ctx: ctx, end: end, ours: map[uint64]*Use{}, need: map[uint64]*hook.Offer{}}
 	if h.Accept != nil {
 		p := h.accept()
 		s.bucket = p.newBucket()
 	}
+	return s
+}
+
+// attachments makes what every connection has.
+func (h *Host) attachments() ([]quic.Attachment, error) {
+	var list []quic.Attachment
 	for i := range h.Attach {
 		u := &h.Attach[i]
-		x, err := u.Plugin.New()
-		if err != nil {
-			end()
-			return nil, err
-		}
 		config, err := u.config()
 		if err == nil {
-			err = l.Attach(x, config)
+			var x hook.Extension
+			if x, err = u.Plugin.New(); err == nil {
+				list = append(list, quic.Attachment{Extension: x, Config: config})
+				continue
+			}
 		}
-		if err != nil {
-			discard(x)
-			end()
-			return nil, fmt.Errorf("plugin: %w", err)
+		for _, a := range list {
+			discard(a.Extension)
 		}
+		return nil, err
 	}
-	return s, nil
+	return list, nil
 }
 
 // discard gives back an extension that was not attached.
@@ -91,7 +91,7 @@ func (s *session) peer(accepts bool) {
 			s.log.Warn("plugin is not offered", "err", err)
 			continue
 		}
-		o, err := s.link.Offer(hook.Offer{
+		o, err := s.link.OfferPlugin(hook.Offer{
 			Digest: m.digest, ID: m.manifest.ID, Version: m.manifest.Version, Size: len(m.file.Raw), Packed: len(m.packed()),
 			Mode: m.manifest.Mode, Frames: len(m.manifest.Frames), Config: config,
 		})
@@ -132,7 +132,7 @@ func (s *session) answered(local uint64, a hook.Answer) {
 		s.log.Info("peer refuses plugin", "id", m.manifest.ID, "code", a.Code, "reason", a.Reason)
 		return
 	case hook.AnswerNeed:
-		if err := s.link.Provide(local, m.packed()); err != nil {
+		if err := s.link.ProvideOffer(local, m.packed()); err != nil {
 			s.log.Warn("plugin is not sent", "id", m.manifest.ID, "err", err)
 			return
 		}
@@ -142,7 +142,7 @@ func (s *session) answered(local uint64, a hook.Answer) {
 	}
 	if err := s.start(local, m, m.policy.newBucket()); err != nil {
 		s.log.Warn("plugin is not attached", "id", m.manifest.ID, "err", err)
-		s.link.DetachPlugin(local, hook.DetachFault, sentence(err))
+		s.link.DetachOffer(local, hook.DetachFault, sentence(err))
 	}
 }
 
@@ -152,7 +152,7 @@ func (s *session) start(local uint64, m *Module, b *bucket) error {
 	if err != nil {
 		return err
 	}
-	if err := s.link.Ready(local, x); err != nil {
+	if err := s.link.ReadyOffer(local, x); err != nil {
 		discard(x)
 		return err
 	}
@@ -228,7 +228,7 @@ func pinned(t *pack.Trust, d pack.Digest) bool {
 
 func (s *session) refuse(o *hook.Offer, code uint64, why string) {
 	s.log.Info("plugin refused", "plugin", offerText(o), "reason", why)
-	s.link.Answer(o.Local, hook.Answer{Status: hook.AnswerRefused, Code: code, Reason: why})
+	s.link.AnswerOffer(o.Local, hook.Answer{Status: hook.AnswerRefused, Code: code, Reason: why})
 }
 
 // consider looks for what was offered in memory and on disk, and asks for it if it is in neither.
@@ -244,7 +244,7 @@ func (s *session) consider(o *hook.Offer) {
 			s.refuse(o, RefusePackage, sentence(err))
 			return
 		}
-		if s.link.Answer(o.Local, hook.Answer{Status: hook.AnswerReady}) == nil {
+		if s.link.AnswerOffer(o.Local, hook.Answer{Status: hook.AnswerReady}) == nil {
 			s.runTheirs(o, m)
 		}
 		return
@@ -256,60 +256,55 @@ func (s *session) consider(o *hook.Offer) {
 	s.mu.Lock()
 	over := s.ctx.Err() != nil
 	if !over {
-		s.need[o.Local] = &incoming{offer: *o}
+		s.need[o.Local] = o
 	}
 	s.mu.Unlock()
 	if over {
 		h.loads.pending.give(o.Packed)
 		return
 	}
-	if err := s.link.Answer(o.Local, hook.Answer{Status: hook.AnswerNeed}); err != nil {
+	if err := s.link.AnswerOffer(o.Local, hook.Answer{Status: hook.AnswerNeed}); err != nil {
 		s.give(o.Local)
 	}
 }
 
 // give ends the wait for content, and gives back its budget.
-func (s *session) give(local uint64) *incoming {
+func (s *session) give(local uint64) {
 	s.mu.Lock()
-	in := s.need[local]
+	o := s.need[local]
 	delete(s.need, local)
 	s.mu.Unlock()
-	if in != nil {
-		s.h.loads.pending.give(in.offer.Packed)
+	if o != nil {
+		s.h.loads.pending.give(o.Packed)
 	}
-	return in
 }
 
-// content takes the next part of a plugin that was asked for.
-func (s *session) content(local uint64, data []byte, last bool) {
+// content takes a plugin that was asked for.
+func (s *session) content(local uint64, packed []byte) {
 	s.mu.Lock()
-	in := s.need[local]
-	if in != nil && len(in.data)+len(data) <= in.offer.Packed {
-		in.data = append(in.data, data...)
-	}
+	o := s.need[local]
 	s.mu.Unlock()
-	if in == nil || !last {
+	if o == nil {
 		return
 	}
 	if !s.h.loads.queued.take(1, maxQueued) {
 		s.give(local)
-		s.refuse(&in.offer, RefuseBusy, "too many plugins are being looked at, try again later")
+		s.refuse(o, RefuseBusy, "too many plugins are being looked at, try again later")
 		return
 	}
 	s.h.loads.slots.run(workers(), func() {
 		defer s.h.loads.queued.give(1)
 		defer s.give(local)
-		s.take(in)
+		s.take(o, packed)
 	})
 }
 
 // take verifies, compiles and runs what came.
-func (s *session) take(in *incoming) {
-	o := &in.offer
+func (s *session) take(o *hook.Offer, packed []byte) {
 	if s.ctx.Err() != nil {
 		return
 	}
-	m, code, err := s.h.receive(s.ctx, in)
+	m, code, err := s.h.receive(s.ctx, o, packed)
 	if err == nil {
 		defer m.Close()
 		code, err = RefusePackage, m.fits(o, s.link.Server())
@@ -327,9 +322,9 @@ func (s *session) take(in *incoming) {
 }
 
 // receive makes a module of what came. Trust is asked before anything is compiled.
-func (h *Host) receive(ctx context.Context, in *incoming) (*Module, uint64, error) {
-	p, o := h.accept(), &in.offer
-	raw, err := pack.Unpack(in.data, o.Size, orDefault(p.MaxSize, pack.MaxSize))
+func (h *Host) receive(ctx context.Context, o *hook.Offer, packed []byte) (*Module, uint64, error) {
+	p := h.accept()
+	raw, err := pack.Unpack(packed, o.Size, orDefault(p.MaxSize, pack.MaxSize))
 	if err != nil {
 		return nil, RefusePackage, err
 	}
@@ -383,8 +378,8 @@ func (s *session) runTheirs(o *hook.Offer, m *Module) {
 	}
 }
 
-// detached says that a plugin of the exchange is over.
-func (s *session) detached(local uint64, why hook.DetachReason, reason string) {
+// over says that a plugin of the exchange is.
+func (s *session) over(local uint64, why hook.DetachReason, reason string) {
 	s.give(local)
 	s.mu.Lock()
 	delete(s.ours, local)

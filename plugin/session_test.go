@@ -50,11 +50,17 @@ func join(t *testing.T, client, server *Host) *wire {
 	w.ends[0].other, w.ends[1].other = w.ends[1], w.ends[0]
 	for i, h := range []*Host{client, server} {
 		e := w.ends[i]
-		s, err := h.newSession(e)
+		s := h.newSession(e)
+		e.s = s
+		list, err := h.attachments()
 		if err != nil {
 			t.Fatal(err)
 		}
-		e.s = s
+		for _, a := range list {
+			if err := e.Attach(a.Extension, a.Config); err != nil {
+				t.Fatal(err)
+			}
+		}
 		w.all.Go(func() {
 			for {
 				select {
@@ -130,7 +136,7 @@ func (e *wireEnd) Attach(x hook.Extension, config []byte) error {
 	return nil
 }
 
-func (e *wireEnd) Offer(o hook.Offer) (hook.Offer, error) {
+func (e *wireEnd) OfferPlugin(o hook.Offer) (hook.Offer, error) {
 	e.mu.Lock()
 	o.Local = e.next
 	e.next += 2
@@ -143,24 +149,20 @@ func (e *wireEnd) Offer(o hook.Offer) (hook.Offer, error) {
 	return o, nil
 }
 
-func (e *wireEnd) Answer(local uint64, a hook.Answer) error {
+func (e *wireEnd) AnswerOffer(local uint64, a hook.Answer) error {
 	e.tell("answered %d %d %s", a.Status, a.Code, a.Reason)
 	e.other.send(func(s *session) { s.answered(local, a) })
 	return nil
 }
 
-func (e *wireEnd) Provide(local uint64, content []byte) error {
+func (e *wireEnd) ProvideOffer(local uint64, content []byte) error {
 	e.tell("provided %d bytes", len(content))
-	for len(content) > 0 {
-		part := bytes.Clone(content[:min(len(content), 100)])
-		content = content[len(part):]
-		last := len(content) == 0
-		e.other.send(func(s *session) { s.content(local, part, last) })
-	}
+	content = bytes.Clone(content)
+	e.other.send(func(s *session) { s.content(local, content) })
 	return nil
 }
 
-func (e *wireEnd) Ready(local uint64, x hook.Extension) error {
+func (e *wireEnd) ReadyOffer(local uint64, x hook.Extension) error {
 	e.mu.Lock()
 	o, ok := e.offers[local]
 	e.mu.Unlock()
@@ -174,9 +176,9 @@ func (e *wireEnd) Ready(local uint64, x hook.Extension) error {
 	return nil
 }
 
-func (e *wireEnd) DetachPlugin(local uint64, why hook.DetachReason, reason string) error {
+func (e *wireEnd) DetachOffer(local uint64, why hook.DetachReason, reason string) error {
 	e.tell("detached %d %v %s", local, why, reason)
-	e.other.send(func(s *session) { s.detached(local, why, reason) })
+	e.other.send(func(s *session) { s.over(local, why, reason) })
 	return nil
 }
 
@@ -336,7 +338,7 @@ func TestOffersAreRefusedWithASentence(t *testing.T) {
 			e.s.mu.Lock()
 			e.s.ours[1] = &server.Offer[0]
 			e.s.mu.Unlock()
-			e.Offer(o)
+			e.OfferPlugin(o)
 			got := w.ends[0].wait("answered 2")
 			if want := fmt.Sprintf("answered 2 %d ", tc.code); !strings.HasPrefix(got, want) || !strings.Contains(got, tc.says) || strings.Contains(got, "\n") {
 				t.Errorf("%q, want %q and %q in one line", got, want, tc.says)
@@ -350,7 +352,7 @@ func TestRemoteCodeIsOffUnlessAPolicySaysOtherwise(t *testing.T) {
 	server := offering(t, file)
 	w := join(t, &Host{}, server)
 	w.begin() // the server hears that the client considers nothing
-	w.ends[1].Offer(hook.Offer{Digest: server.Offer[0].Plugin.(*Module).digest})
+	w.ends[1].OfferPlugin(hook.Offer{Digest: server.Offer[0].Plugin.(*Module).digest})
 	if got := w.ends[0].wait("answered"); !strings.HasPrefix(got, fmt.Sprintf("answered 2 %d ", RefuseOff)) {
 		t.Errorf("%q, want a refusal", got)
 	}
@@ -369,7 +371,7 @@ func TestFloodsOfOffersAreBounded(t *testing.T) {
 		all = append(all, w)
 		eventually(t, func() bool { return h.loads.queued.now() == min(i*maxTried, maxQueued) })
 		for n := range maxTried {
-			w.ends[1].Offer(hook.Offer{Digest: pack.Digest{byte(n)}, ID: "org.example.flood", Size: pack.MaxSize, Packed: pack.MaxPacked})
+			w.ends[1].OfferPlugin(hook.Offer{Digest: pack.Digest{byte(n)}, ID: "org.example.flood", Size: pack.MaxSize, Packed: pack.MaxPacked})
 		}
 	}
 	last := all[len(all)-1]
@@ -378,7 +380,7 @@ func TestFloodsOfOffersAreBounded(t *testing.T) {
 	}
 	close(block)
 	all[0].ends[0].wait("answered 1") // asked for: its bytes are on the budget
-	all[0].ends[1].Offer(hook.Offer{ID: "org.example.more"})
+	all[0].ends[1].OfferPlugin(hook.Offer{ID: "org.example.more"})
 	all[0].ends[0].wait(fmt.Sprintf("answered 2 %d %d plugins of this connection were looked at", RefuseBusy, maxTried))
 	eventually(t, func() bool { return h.loads.queued.now() == 0 })
 	if !h.loads.pending.take(maxPending-maxQueued*pack.MaxPacked, maxPending) {
@@ -404,10 +406,10 @@ func TestAConnectionThatEndsGivesItsBudgetBack(t *testing.T) {
 	h := &Host{Runtime: process(t), Accept: &Policy{Trust: trust}}
 	w := join(t, h, &Host{})
 	for n := range 4 {
-		w.ends[1].Offer(hook.Offer{Digest: pack.Digest{byte(n)}, Size: 10, Packed: 1000})
+		w.ends[1].OfferPlugin(hook.Offer{Digest: pack.Digest{byte(n)}, Size: 10, Packed: 1000})
 	}
 	eventually(t, func() bool { return h.loads.pending.now() == 4000 })
-	w.ends[0].s.detached(1, hook.DetachPeer, "")
+	w.ends[0].s.over(1, hook.DetachPeer, "")
 	w.ends[0].s.close()
 	if !h.loads.pending.take(maxPending, maxPending) {
 		t.Errorf("%d bytes are still pending", h.loads.pending.taken)

@@ -247,6 +247,9 @@ func (c *Conn) command(do func(now time.Time) error) error {
 	return nil
 }
 
+// Server reports whether this end accepted the connection. It may be called from Extensions.Extend on.
+func (c *Conn) Server() bool { return c.listener != nil }
+
 // Attach lets an extension take part in the connection from now on, at this end only; config is for its Attach. The peer is not asked: frames of
 // an extension's own need an offer. The error is an *AttachError, which wants something of the extension, that of its Attach, or why the connection ended; nothing
 // is attached then.
