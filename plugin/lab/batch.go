@@ -112,7 +112,7 @@ func (b *batch) run(ctx context.Context, opts Options) error {
 
 func (b *batch) do(ctx context.Context, j job) error {
 	s := b.scenarios[j.scenario]
-	rep, err := once(ctx, s, &b.setups[j.setup], s.Seed+uint64(j.repetition))
+	rep, err := once(ctx, s, &b.setups[j.setup], s.Seed+uint64(j.repetition), nil)
 	if err != nil {
 		return err
 	}

@@ -24,18 +24,29 @@ func Run(ctx context.Context, s *Scenario, setup Setup) (*Result, error) {
 }
 
 // once is one repetition: everything about it is a function of the scenario, the setup and the seed.
-func once(ctx context.Context, s *Scenario, setup *Setup, seed uint64) (Repetition, error) {
+// A follower, if there is one, watches.
+func once(ctx context.Context, s *Scenario, setup *Setup, seed uint64, f *follower) (Repetition, error) {
 	rep := Repetition{Seed: seed}
-	pair := virtual.NewPair(seed, virtual.Options{
+	opts := virtual.Options{
 		ToServer: s.Network.Link[netsim.Left], ToClient: s.Network.Link[netsim.Right], NAT: s.Network.NAT,
 		Config: func(side netsim.Side, cfg *virtual.Config) {
 			if name := setup.end(side).Congestion; name != "" {
 				cfg.Congestion, _ = virtual.Congestion(name) // check knows that it is there
 			}
+			if f != nil {
+				f.configure(side, cfg)
+			}
 		},
-	})
+	}
+	if f != nil {
+		opts.Tap = f.datagram
+	}
+	pair := virtual.NewPair(seed, opts)
 	defer pair.Close()
-	refused := attach(pair, setup)
+	if f != nil {
+		f.watch(pair)
+	}
+	refused := attach(pair, setup, f)
 	load, err := pair.Start(flows(s), s.Parallel)
 	if err != nil {
 		return rep, fmt.Errorf("lab: %w", err)
@@ -44,7 +55,12 @@ func once(ctx context.Context, s *Scenario, setup *Setup, seed uint64) (Repetiti
 	if s.Sample > 0 {
 		series.next()
 	}
-	pair.Run(s.Limit, func() bool { return load.Done() || ctx.Err() != nil || *refused != nil })
+	pair.Run(s.Limit, func() bool {
+		if f != nil {
+			f.lookAll(load)
+		}
+		return load.Done() || ctx.Err() != nil || *refused != nil
+	})
 	if err := ctx.Err(); err != nil {
 		return rep, err
 	}
@@ -59,13 +75,13 @@ func once(ctx context.Context, s *Scenario, setup *Setup, seed uint64) (Repetiti
 }
 
 // attach has the extensions attached to each connection as soon as there is one. The error that it points to is the first refusal.
-func attach(pair *virtual.Pair, setup *Setup) *error {
+func attach(pair *virtual.Pair, setup *Setup, f *follower) *error {
 	var refused error
 	for _, e := range []*virtual.Endpoint{pair.Client, pair.Server} {
 		list := setup.end(e.Side).Extensions
 		e.OnConn = func(c *virtual.Peer) {
 			for i, x := range list {
-				if err := extend(c, x); err != nil && refused == nil {
+				if err := extend(c, x, f); err != nil && refused == nil {
 					refused = fmt.Errorf("%s: extension %d: %w", sideName(c.End.Side), i, err)
 				}
 			}
@@ -74,10 +90,13 @@ func attach(pair *virtual.Pair, setup *Setup) *error {
 	return &refused
 }
 
-func extend(c *virtual.Peer, x Extension) error {
+func extend(c *virtual.Peer, x Extension, f *follower) error {
 	do, err := x.New()
 	if err != nil {
 		return err
+	}
+	if f != nil {
+		f.know(do.Info())
 	}
 	return c.Extend(do, x.Config)
 }
