@@ -55,6 +55,7 @@ func completePlugins(root *cobra.Command) {
 	}
 	register(find(root, "plugin", "inspect"), "diff", completePluginFlag)
 	register(find(root, "plugin", "test"), "scenario", completeLabScenario)
+	register(find(root, "plugin", "run"), "scenario", completeLabScenario)
 	completeWords(find(root, "plugin", "test"), "vs", append([]string{"plain"}, append(congestionControllers, plugins.Names()...)...)...)
 }
 

@@ -29,6 +29,7 @@ Where a command takes a FILE.wasm it also takes the name of a plugin that comes 
 		newPluginBuild(),
 		newPluginInspect(),
 		newPluginTest(),
+		newPluginRun(),
 		newPluginBench(),
 		newPluginFuzz(),
 		newPluginKeygen(),
