@@ -37,11 +37,7 @@ func Fresh(m *Module) (memory int, err error) {
 }
 
 // Idle returns how many instances of m wait in its pool.
-func Idle(m *Module) int {
-	m.pool.mu.Lock()
-	defer m.pool.mu.Unlock()
-	return len(m.pool.idle)
-}
+func Idle(m *Module) int { return m.pool.size() }
 
 // Kept returns how many modules, unused ones among them, and records r has.
 func Kept(r *Runtime) (modules, unused, records int) {

@@ -21,6 +21,7 @@ type extension struct {
 	now    hook.Instant
 	op     hook.Op   // of the call that runs, or ran last
 	live   bool      // attached
+	began  bool      // on a connection, not in a trial
 	flags  uint32    // of the header
 	hooked [2]uint64 // bit n of the pair: operation n is handled
 	fault  error     // not nil: nothing is called any more
@@ -104,7 +105,8 @@ func (x *extension) attach(at *hook.AttachState) error {
 		x.fail(fmt.Errorf("%w: %w", ErrResult, err), nil)
 		return x.fault
 	}
-	x.hooked, x.live = x.m.hooked, true
+	_, trial := x.conn.(*trialConn)
+	x.hooked, x.live, x.began = x.m.hooked, true, !trial
 	return nil
 }
 
@@ -133,6 +135,12 @@ func (x *extension) drop() {
 	x.hooked = [2]uint64{}
 	if x.fault == nil {
 		x.fault = errDetached
+	}
+	if x.began {
+		r := x.m.record
+		r.connections.Add(1)
+		r.calls.Add(x.usage.Calls)
+		r.fuel.Add(x.usage.Fuel)
 	}
 	x.m.release(i)
 }
@@ -200,7 +208,7 @@ func (x *extension) room(b *[contextSize]byte, n int) int {
 func (x *extension) run(fuel int64) (result int64, ok bool) {
 	i := x.i
 	if x.bucket != nil {
-		fuel = x.bucket.has(fuel, x.now)
+		fuel = x.bucket.has(fuel, x.now, x.op)
 	}
 	i.serving = x
 	i.g.setFuel(fuel)
@@ -232,7 +240,7 @@ func (x *extension) account(used int64) {
 func (x *extension) stopped(result, left, fuel int64, err error) {
 	switch {
 	case left < 0 && fuel < x.fuel:
-		x.fail(fmt.Errorf("%w: the connection's plugins may run %d instructions a second", ErrFuel, x.bucket.rate), err)
+		x.fail(fmt.Errorf("%w: the connection's plugins may run %d instructions a second, and %d for each packet", ErrFuel, x.bucket.rate, x.bucket.perPacket), err)
 	case left < 0:
 		x.fail(fmt.Errorf("%w after %d instructions", ErrFuel, fuel), err)
 	case err != nil:

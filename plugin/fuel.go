@@ -13,6 +13,9 @@ const (
 	// DefaultFuelRate is what all plugins of one connection may run in a second, and DefaultFuelBurst what they may save up.
 	DefaultFuelRate  = 50_000_000
 	DefaultFuelBurst = 5_000_000
+	// DefaultFuelPerPacket is what they may run beside that for each call that a packet brings: so work may grow with traffic, which costs the
+	// connection as much by itself, and with nothing else.
+	DefaultFuelPerPacket = 2_000
 
 	attachFactor = 10                         // attach may run so many times the fuel of a call
 	initFuel     = attachFactor * DefaultFuel // of pq_init, pq_abi, pq_ctx and pq_buf
@@ -21,14 +24,25 @@ const (
 // bucket is the fuel of one connection. Its clock is the connection's.
 type bucket struct {
 	rate, burst int64
+	perPacket   int64
 	level       int64
 	at          hook.Instant // when level was right
 }
 
-func newBucket(rate, burst int64) *bucket { return &bucket{rate: rate, burst: burst, level: burst} }
+func newBucket(rate, burst, perPacket int64) *bucket {
+	return &bucket{rate: rate, burst: burst, perPacket: perPacket, level: burst}
+}
 
-// has returns how much of n may be used at now.
-func (b *bucket) has(n int64, now hook.Instant) int64 {
+// byPacket are the operations that packets bring, and nothing else can.
+const byPacket = 1<<hook.OpReceiveDatagram | 1<<hook.OpReceivePayload | 1<<hook.OpReceiveDone | 1<<hook.OpFrameProcess | 1<<hook.OpFrameWrite |
+	1<<hook.OpPacketBegin | 1<<hook.OpSendPayload | 1<<hook.OpPacketSent | 1<<hook.OpCongestionAck | 1<<hook.OpCongestionLoss |
+	1<<hook.OpCongestionSent | 1<<hook.OpAckPolicy | 1<<hook.OpRTTSample
+
+// has returns how much of n may be used at now, for a call of op.
+func (b *bucket) has(n int64, now hook.Instant, op hook.Op) int64 {
+	if uint64(byPacket)>>op&1 != 0 || op == hook.OpPacketAcked || op == hook.OpPacketLost {
+		b.level = min(b.level+b.perPacket, b.burst)
+	}
 	if b.level < n && now > b.at {
 		b.refill(now)
 	}

@@ -22,6 +22,9 @@ type Policy struct {
 	FuelRate  int // of all plugins of a connection together, in a second; 0 = DefaultFuelRate, negative = off
 	FuelBurst int // … and at once; 0 = DefaultFuelBurst
 
+	// FuelPerPacket is what they may run beside that for each call that a packet brings; 0 = DefaultFuelPerPacket, negative = nothing.
+	FuelPerPacket int
+
 	MaxWindow uint64 // bytes that a congestion controller may have in flight; 0 = DefaultMaxWindow
 	MaxPacing uint64 // bytes a second that it may send; 0 = as many as it likes
 
@@ -64,7 +67,8 @@ func (p *Policy) newBucket() *bucket {
 	if rate < 0 {
 		return nil
 	}
-	return newBucket(int64(rate), int64(min(orDefault(p.FuelBurst, DefaultFuelBurst), maxBurst)))
+	burst := min(orDefault(p.FuelBurst, DefaultFuelBurst), maxBurst)
+	return newBucket(int64(rate), int64(burst), int64(max(orDefault(p.FuelPerPacket, DefaultFuelPerPacket), 0)))
 }
 
 // judge refuses a package that may not run here.

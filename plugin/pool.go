@@ -39,6 +39,12 @@ func (p *pool) put(i *instance) bool {
 	return true
 }
 
+func (p *pool) size() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.idle)
+}
+
 // drain gives up all idle instances, and keeps none from now on if end is set.
 func (p *pool) drain(end bool) {
 	p.mu.Lock()

@@ -4,9 +4,9 @@ import "sync/atomic"
 
 // record is what a process remembers of a plugin, whether its code is loaded or not.
 type record struct {
-	faults atomic.Int32
-	calls  atomic.Uint64 // of connections that ended
-	fuel   atomic.Uint64
+	faults      atomic.Int32
+	connections atomic.Uint64 // that ended, or detached it
+	calls, fuel atomic.Uint64 // of these
 }
 
 func (r *record) faulted()          { r.faults.Add(1) }

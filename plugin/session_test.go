@@ -361,9 +361,10 @@ func TestRemoteCodeIsOffUnlessAPolicySaysOtherwise(t *testing.T) {
 func TestFloodsOfOffersAreBounded(t *testing.T) {
 	_, trust := signed(t, offered)
 	h := &Host{Runtime: process(t), Accept: &Policy{Trust: trust}}
-	block := make(chan struct{})
+	block, blocked := make(chan struct{}), make(chan struct{})
 	for range workers() {
-		h.loads.slots.run(workers(), func() { <-block })
+		h.loads.slots.run(workers(), func() { blocked <- struct{}{}; <-block })
+		<-blocked
 	}
 	var all []*wire
 	for i := range maxQueued/maxTried + 2 {
