@@ -21,6 +21,9 @@ type wazeroEngine struct {
 	runtime wazero.Runtime
 	cache   wazero.CompilationCache // nil = compiled code is kept in memory only
 	how     EngineKind
+
+	once  sync.Once
+	plain *wazeroEngine // without the cache, for what is damaged in it; made when it is needed
 }
 
 // newWazero starts an engine. cacheDir keeps compiled code, which is executed as it is found: nobody else may be able to write there.
@@ -109,15 +112,30 @@ func (e *wazeroEngine) close() error {
 	if e.cache != nil {
 		err = errors.Join(err, e.cache.Close(ctx))
 	}
+	if e.plain != nil {
+		err = errors.Join(err, e.plain.close())
+	}
 	return err
 }
 
 func (e *wazeroEngine) compile(ctx context.Context, code []byte) (program, error) {
 	m, err := e.runtime.CompileModule(ctx, code)
+	if err != nil && e.cache != nil {
+		// Either the code is at fault, or what the cache has of it: that cannot be told apart, or taken out.
+		return e.compilePlain(ctx, code, err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return &wazeroProgram{e.runtime, m}, nil
+}
+
+func (e *wazeroEngine) compilePlain(ctx context.Context, code []byte, first error) (program, error) {
+	e.once.Do(func() { e.plain, _ = newWazero(ctx, e.how, "") })
+	if e.plain == nil {
+		return nil, first
+	}
+	return e.plain.compile(ctx, code)
 }
 
 type wazeroProgram struct {

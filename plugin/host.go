@@ -25,7 +25,8 @@ type Use struct {
 //
 // The zero value runs nothing: code of a peer in particular runs only if Accept says so.
 type Host struct {
-	// Runtime runs plugins. nil = the one that all of a process shares.
+	// Runtime runs plugins. nil = the one that all of a process shares, which compiles anew in each process: one that keeps compiled code has
+	// Cache.Compiled() for its RuntimeConfig.CacheDir.
 	Runtime *Runtime
 	// Attach are attached to every connection when it begins. They are for one end: their mode is local, or the other end attaches them too.
 	Attach []Use

@@ -64,13 +64,13 @@ func TestNoHostilePluginHarmsItsConnection(t *testing.T) {
 				if took > most {
 					t.Errorf("the transfer took %v, %v without the plugin", took, without)
 				}
-				checkHostile(t, stats, want.fault, want.says)
+				checkHostile(t, took, stats, want.fault, want.says)
 			})
 		})
 	}
 }
 
-func checkHostile(t *testing.T, stats []hook.ExtensionStats, fault error, says string) {
+func checkHostile(t *testing.T, took time.Duration, stats []hook.ExtensionStats, fault error, says string) {
 	t.Helper()
 	if len(stats) != 2 {
 		t.Fatalf("%d plugins were attached, want one at each end", len(stats))
@@ -79,6 +79,10 @@ func checkHostile(t *testing.T, stats []hook.ExtensionStats, fault error, says s
 	for _, s := range stats {
 		if s.MaxFuel > plugin.DefaultFuel {
 			t.Errorf("a call took %d units of fuel, at most %d", s.MaxFuel, plugin.DefaultFuel)
+		}
+		// With a second for the handshake: fuel is what it can take from other connections.
+		if most := plugin.DefaultFuelBurst + uint64((took+time.Second).Seconds()*plugin.DefaultFuelRate) + s.Calls*plugin.DefaultFuelPerPacket; s.Fuel > most {
+			t.Errorf("%d units of fuel, at most %d", s.Fuel, most)
 		}
 		if s.Memory > 16<<16 {
 			t.Errorf("%d bytes of memory, at most 16 pages", s.Memory)

@@ -67,7 +67,7 @@ func (r *Runtime) LoadPackage(ctx context.Context, k *pack.Package, p Policy) (*
 	if err != nil {
 		return nil, err
 	}
-	c, err := r.acquire(ctx, k, func(c *code) error { return c.build(ctx, k) })
+	c, err := r.acquire(ctx, k, func(c *code) error { return c.build(context.WithoutCancel(ctx), k) }) // others may wait for it
 	if err != nil {
 		return nil, named(k.File, err)
 	}
