@@ -16,14 +16,15 @@ var layers = map[string][]string{
 	".": {},
 
 	// Floor 1: pure, but for qlog, which writes, and udp, which is the socket.
-	"hook":              {},
-	"internal/wire":     {},
-	"internal/crypt":    {"internal/wire"},
-	"internal/recovery": {"hook", "internal/wire"},
-	"internal/qlog":     {"hook", "internal/wire"},
-	"internal/core":     {"hook", "internal/wire", "internal/crypt", "internal/recovery", "internal/qlog"},
-	"internal/udp":      {},
-	"internal/need":     {},
+	"hook":               {},
+	"internal/wire":      {},
+	"internal/crypt":     {"internal/wire"},
+	"internal/recovery":  {"hook", "internal/wire"},
+	"internal/qlog":      {"hook", "internal/wire"},
+	"internal/core":      {"hook", "internal/wire", "internal/crypt", "internal/recovery", "internal/qlog"},
+	"internal/udp":       {},
+	"internal/need":      {},
+	"internal/packetlog": {},
 
 	// Floor 2.
 	"quic":                         {"hook", "internal/wire", "internal/crypt", "internal/recovery", "internal/qlog", "internal/core", "internal/udp"},
