@@ -32,14 +32,22 @@ func (e *Env) extensions(ctx context.Context, tc *testCase, log *slog.Logger) (q
 		if err != nil {
 			return nil, err
 		}
-		m, err := plugin.Load(ctx, name+".wasm", b, plugin.Policy{})
+		p, err := pack.Read(name+".wasm", b, len(b))
 		if err != nil {
 			return nil, err
 		}
-		if m.Manifest().Mode == hook.Local {
-			h.Attach = append(h.Attach, plugin.Use{Plugin: m})
-		} else if e.Role == "server" {
-			h.Offer = append(h.Offer, plugin.Use{Plugin: m, Settings: offered[name]})
+		if p.Manifest.Mode != hook.Local && e.Role == "client" {
+			continue // it comes from the server
+		}
+		m, err := plugin.Load(ctx, p.File, b, plugin.Policy{})
+		if err != nil {
+			return nil, err
+		}
+		use := plugin.Use{Plugin: m, Settings: offered[name]}
+		if p.Manifest.Mode == hook.Local {
+			h.Attach = append(h.Attach, use)
+		} else {
+			h.Offer = append(h.Offer, use)
 		}
 	}
 	if e.Role == "client" {
