@@ -4,6 +4,9 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
+	"runtime/metrics"
+	"slices"
 	"testing"
 
 	"github.com/seed51309289/quiver/hook"
@@ -192,4 +195,50 @@ func BenchmarkResident(b *testing.B) {
 	}
 	b.ReportMetric(float64(n), "B/conn")
 	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkCollection collects garbage while a guest runs to the end of its fuel again and again. It reports the longest that the collector had
+// to wait for all goroutines to stop, of which one may be in the guest: the upper end of its bucket in the runtime's histogram.
+func BenchmarkCollection(b *testing.B) {
+	x, _ := attached(b, load(b, runtime(b), build(b, "loop", acting("", `(loop (br 0))`)), plugin.Policy{}))
+	b.Run("guest", func(b *testing.B) { collectBeside(b, plugin.Bare(x, hook.OpRTTSample)) })
+	room := make([]byte, 1<<20)
+	b.Run("go", func(b *testing.B) { collectBeside(b, func() error { clear(room); return nil }) }) // what the machine itself does to it
+}
+
+func collectBeside(b *testing.B, call func() error) {
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				call()
+			}
+		}
+	}()
+	before := stopping()
+	for b.Loop() {
+		goruntime.GC()
+	}
+	close(stop)
+	<-done
+	after, worst := stopping(), 0.0
+	for n := range after.Counts {
+		if after.Counts[n] > before.Counts[n] {
+			worst = after.Buckets[n+1]
+		}
+	}
+	b.ReportMetric(worst*1e6, "worst-us")
+}
+
+// stopping is how long it took to stop the world, since the process began.
+func stopping() metrics.Float64Histogram {
+	sample := []metrics.Sample{{Name: "/sched/pauses/stopping/gc:seconds"}}
+	metrics.Read(sample)
+	h := *sample[0].Value.Float64Histogram()
+	h.Counts = slices.Clone(h.Counts)
+	return h
 }
