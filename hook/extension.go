@@ -60,7 +60,7 @@ const (
 	MaxReservations  = 64               // frames that wait to be written, of one extension
 	MaxReservedBytes = 64 << 10         // their bytes
 	MaxMetrics       = 32               // numbers that one extension counts
-	MaxFrameBody     = 1400             // bytes of a frame without its type and length
+	MaxFrameBody     = 1450             // bytes of a frame without its type and length: with them it fills what Ethernet carries
 	MaxRideAlong     = 16               // the same, of a frame that rides along
 	MaxEmit          = 100              // Emit calls a second
 	MaxEmitBytes     = 1024             // bytes of one

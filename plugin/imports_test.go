@@ -101,7 +101,7 @@ func TestWhatAGuestAsksForReachesTheConnection(t *testing.T) {
 			want int64
 		}{
 			{askReserve, []uint64{1, 40, 3}, 1}, {askReserve, []uint64{0, 100, 0}, 2},
-			{askReserve, []uint64{2, 10, 0}, -4}, {askReserve, []uint64{0, 1401, 0}, -4}, {askReserve, []uint64{0, 1, 4}, -4},
+			{askReserve, []uint64{2, 10, 0}, -4}, {askReserve, []uint64{0, hook.MaxFrameBody + 1, 0}, -4}, {askReserve, []uint64{0, 1, 4}, -4},
 			{askCancel, []uint64{2}, 0},
 			{askTimerSet, []uint64{3, 777}, 0}, {askTimerSet, []uint64{4, 1 << 63}, -4}, {askTimerCancel, []uint64{9}, 0},
 			{askEmit, []uint64{5, 40000, 4}, 0}, {askEmit, []uint64{5, 65530, 7}, -4}, {askEmit, []uint64{5, 1<<32 - 1, 2}, -4},

@@ -65,6 +65,7 @@ type Conn struct {
 
 	events eventQueue
 	paced  hook.Instant // when the pacer lets more bytes go; 0 = not held back
+	train  int          // size of the datagrams that the one at work follows; 0 = none
 	restAt hook.Instant // when silence has lasted long enough to rest; 0 = it rests
 	clock  hook.Instant // the latest instant that the driver told
 	skipIn int          // packets until a number is skipped

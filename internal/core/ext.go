@@ -25,6 +25,8 @@ type extensions struct {
 	turns
 	packet      uint64       // counts the packets that are filled
 	kept        int          // bytes of the packet at work that are kept free
+	held        int          // how many the extensions asked for in it
+	short       int          // bytes by which it is smaller than the path allows, like the others of its train
 	exceeded    int          // packets that left beyond the window …
 	exceedSince hook.Instant // … since then
 	arriving    arriving
@@ -130,7 +132,7 @@ func (x *extensions) attach(now hook.Instant, a *attached, config []byte) error 
 	}
 	a.gone = false
 	x.list = append(x.list[:len(x.list):len(x.list)], a)
-	x.conn.log.PluginAttached(now, &a.info, a.typeBase)
+	x.conn.log.PluginAttached(now, a.info.ID, a.info.Version, a.info.Digest)
 	x.rebuild()
 	if a.gone && a.why == hook.DetachFault { // when it was to take over congestion control
 		return fmt.Errorf("extension %s: %w", a.info.ID, a.cause)

@@ -73,7 +73,7 @@ func TestARefusedExtensionLeavesTheConnectionAlone(t *testing.T) {
 		{"too many frames", func(p *probe) { p.info.Frames = make([]hook.FrameDecl, hook.MaxFrames+1) }, "17 of them, at most 16"},
 		{"a frame without a name", frames(func(f *hook.FrameDecl) { f.Name = "" }), "has no name"},
 		{"a frame that elicits and does not count", frames(func(f *hook.FrameDecl) { f.InFlight = false }), "not in flight"},
-		{"a large frame", frames(func(f *hook.FrameDecl) { f.MaxLen = hook.MaxFrameBody + 1 }), "1401 bytes"},
+		{"a large frame", frames(func(f *hook.FrameDecl) { f.MaxLen = hook.MaxFrameBody + 1 }), "1451 bytes"},
 		{"an empty frame", frames(func(f *hook.FrameDecl) { f.MaxLen = 0 }), "0 bytes"},
 		{"a large frame that rides along", frames(func(f *hook.FrameDecl) { f.RideAlong, f.MaxLen = true, hook.MaxRideAlong+1 }), "want 1 to 16"},
 		{"a frame that rides along on nothing", frames(func(f *hook.FrameDecl) { f.RideAlong = true }), "no hook tx_packet_begin"},

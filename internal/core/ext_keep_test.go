@@ -54,3 +54,41 @@ func TestAReservedFrameMayTakeWhatIsKeptFree(t *testing.T) {
 		t.Errorf("%d frames ride along in packets that are full", rode)
 	}
 }
+
+// TestFullPacketsAreOfOneSize: what rides along has this length or that, and a train of datagrams of one size leaves in one system call.
+func TestFullPacketsAreOfOneSize(t *testing.T) {
+	e := connected(t)
+	half := func() *probe {
+		p := newFramer("org.example.keeper", hook.OpPacketBegin, hook.OpPacketSent)
+		p.info.Frames = append(p.info.Frames, hook.FrameDecl{Name: "R", RideAlong: true, MaxLen: 4})
+		return p
+	}
+	p := half()
+	sizes := map[int]int{}
+	rode := 0
+	p.begin = func(plan *hook.PacketPlan) { plan.Reserve, plan.Ride = 11, 1 }
+	p.ride = func(_ uint8, b []byte, _ *hook.PacketPlan) int {
+		rode++
+		return copy(b, "id")
+	}
+	p.sent = func(s *hook.SentPacket) { sizes[s.Bytes]++ }
+	e.attachBoth(p, half())
+	s, ok := e.client.Open(false)
+	if !ok {
+		t.Fatal("no stream")
+	}
+	if _, err := e.client.Write(s, make([]byte, 200_000)); err != nil {
+		t.Fatal(err)
+	}
+	e.client.Flush()
+	e.Run(time.Second, func() bool { return false })
+	full := 0 // of one of the sizes that the path was found to carry
+	for _, n := range sizes {
+		if n >= 8 {
+			full += n
+		}
+	}
+	if full < 150 || rode < 150 {
+		t.Errorf("packets by size: %v, %d frames rode along; want 150 in trains of one size", sizes, rode)
+	}
+}

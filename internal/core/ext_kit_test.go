@@ -70,7 +70,7 @@ func newProbe(id string, ops ...hook.Op) *probe {
 	return p
 }
 
-// newFramer makes one with a frame of up to 1400 bytes that elicits
+// newFramer makes one with a frame of up to hook.MaxFrameBody bytes that elicits
 // acknowledgments, and does nothing but that.
 func newFramer(id string, ops ...hook.Op) *probe {
 	p := newProbe(id, append(ops, hook.OpFrameProcess, hook.OpFrameWrite, hook.OpFrameFate, hook.OpAppCall)...)

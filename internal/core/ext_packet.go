@@ -44,7 +44,7 @@ func (x *extensions) planOf(p *packet) *hook.PacketPlan {
 // what to keep free in it.
 func (x *extensions) beginPacket(p *packet, likely bool) {
 	x.packet++
-	x.kept = 0
+	x.kept, x.held, x.short = 0, 0, x.conn.shortOf(p)
 	for _, a := range x.list {
 		a.offers, a.inPacket, a.ride, a.kept = 0, false, -1, 0
 	}
@@ -88,6 +88,11 @@ func (x *extensions) keep(a *attached, p *packet, reserve, ride int) {
 		}
 	}
 	a.kept = min(reserve, most)
+	x.held += a.kept
+	if x.short <= a.kept { // what the first packet of the train left unused is kept free already
+		a.kept -= x.short
+		x.short = 0
+	}
 	p.limit -= a.kept
 	x.kept += a.kept
 }
@@ -119,6 +124,22 @@ func (x *extensions) endPacket(p *packet, buf []byte) {
 	}
 	if end > p.frames {
 		x.showPayload(p, buf[p.frames:end:end], plugin)
+		x.padKept(p, buf)
+	}
+}
+
+// longTrain is how many bytes wait where full packets are made of one size.
+const longTrain = 16 << 10
+
+// padKept fills up a packet that is full but for what was kept free in it: datagrams
+// of one size leave in one system call, and a frame that what is kept was meant for is
+// a little longer than what else fills a packet. The bytes are spent only where a long
+// train waits: short transfers have better use for their window.
+func (x *extensions) padKept(p *packet, buf []byte) {
+	left := p.limit - p.end
+	if left > 0 && left <= x.held && !p.ackOnly && x.conn.unsent() > longTrain {
+		clear(buf[p.end:p.limit])
+		p.end = p.limit
 	}
 }
 
@@ -130,6 +151,10 @@ func (a *attached) appendRide(to hook.Packets, p *packet, buf []byte) {
 	index, most := uint8(a.ride), a.info.Frames[a.ride].MaxLen
 	a.ride = -1
 	head := wire.SizePluginHeader(most)
+	if most = min(most, p.limit-p.end-head); most < 1 {
+		a.leave()
+		return
+	}
 	n := to.WriteRide(index, buf[p.end+head:][:most:most], a.x.planOf(p))
 	if n < 0 || n > most {
 		a.fail("frame %s of %d bytes written into %d", a.info.Frames[index].Name, n, most)

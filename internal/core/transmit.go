@@ -96,8 +96,13 @@ func (c *Conn) fill(now hook.Instant, b *Batch, budget int) (free bool) {
 		if limit < min(mtu, max(b.Segment, 1)) {
 			return true // the buffer is full
 		}
+		c.train = b.Segment
 		size := c.appendDatagram(now, b, limit, budget >= limit)
+		c.train = 0
 		if size == 0 {
+			if b.Segment > 0 && c.ext != nil && c.ext.wants() {
+				return true // a frame that is too long for this train begins the next
+			}
 			if budget < limit && c.wantsBudget() {
 				return false
 			}
@@ -239,11 +244,22 @@ func (c *Conn) beginPacket(p *packet, id recovery.SpaceID, on *path, buf []byte,
 	}
 	p.payload, p.end = len(buf), len(buf)
 	p.pnOffset = p.payload - p.pnLen
-	if id == recovery.AppData {
-		// A plaintext of whole AES blocks spares the cipher its slow tail.
-		p.limit -= (p.limit - p.payload) % 16
+	if id == recovery.AppData && (c.ext == nil || c.train == 0) {
+		p.limit = wholeBlocks(p, p.limit)
 	}
 	return true
+}
+
+// wholeBlocks shortens a packet to a plaintext of whole AES blocks, which spares the
+// cipher its slow tail. Those that follow another in a train are as long as that one.
+func wholeBlocks(p *packet, limit int) int { return limit - (limit-p.payload)%16 }
+
+// shortOf returns how much smaller p is than a packet that follows no other in a train.
+func (c *Conn) shortOf(p *packet) int {
+	if c.train == 0 || p.id != recovery.AppData {
+		return 0
+	}
+	return max(wholeBlocks(p, p.start+c.path.rec.MTU.Current()-crypt.TagSize)-p.limit, 0)
 }
 
 // minPayload is the room that a packet must offer its frames, in bytes.

@@ -122,7 +122,7 @@ func TestDefect4NumbersAreNeverCutOff(t *testing.T) {
 		{"frame with a number", `"name": "REPAIR"`, `"name": "REPAIR", "type": 65584`, `frames[0].type: no such field`},
 		{"2^32 as an operation's id", `"app_ops": [{"id": 1`, `"app_ops": [{"id": 4294967297`, `app_ops[0].id: 4294967297, want an integer from 0 to 4294967295`},
 		{"2^32 as a metric's id", `"id": 7`, `"id": 4294967303`, `metrics[1].id: 4294967303, want an integer from 0 to 4294967295`},
-		{"2^32 as a length", `"max_len": 1400`, `"max_len": 4294967297`, `frames[0].max_len: 4294967297, want an integer from 1 to 1400`},
+		{"2^32 as a length", `"max_len": 1400`, `"max_len": 4294967297`, `frames[0].max_len: 4294967297, want an integer from 1 to 1450`},
 		{"2^16 in a version", `"min": "1.0"`, `"min": "65537.0"`, `abi.min: "65537.0" is no version (want one such as "1.0")`},
 		{"2^53", `"weight": 2`, `"weight": 9007199254740993`, `line 25, column 13: want an integer of at most 2^53-1`},
 		{"2^64", `"weight": 2`, `"weight": 18446744073709551618`, `line 25, column 13: want an integer of at most 2^53-1`},
