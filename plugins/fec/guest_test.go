@@ -167,7 +167,7 @@ func (g *guest) reserve(frame, n uint32) uint64 {
 	if g.inactive {
 		return errInactive
 	}
-	if frame != frameRepair && frame != frameRecovered || n == 0 || n > 1400 {
+	if frame != frameRepair && frame != frameRecovered || n == 0 || n > 1450 {
 		g.t.Fatalf("reserves %d bytes for frame %d", n, frame)
 	}
 	g.token++
@@ -262,7 +262,7 @@ func (g *guest) do(op, arg, flags uint32, view, in []byte) (int64, error) {
 	le.PutUint32(block[32:], g.rx)
 	le.PutUint32(block[36:], uint32(len(view)))
 	le.PutUint32(block[40:], g.tx)
-	le.PutUint32(block[44:], 1400)
+	le.PutUint32(block[44:], 1450)
 	block = le.AppendUint32(block, uint32(8+len(in)))
 	block = le.AppendUint32(block, flags)
 	g.mem.Write(g.ctx, append(block, in...))

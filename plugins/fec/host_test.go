@@ -122,3 +122,45 @@ func TestTheRealHostHealsToo(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkHooks times what happens to every packet: at the sender, and at the receiver.
+func BenchmarkHooks(b *testing.B) {
+	m := load(b)
+	config := map[string]string{"scheme": "xor", "policy": "full", "rate": "fixed", "k": "25", "r": "1", "effort": "100000"}
+	p := packet{frames: make([]byte, 1400)}
+	b.Run("begin", func(b *testing.B) {
+		h := newHosted(b, m, config)
+		plan := &hook.PacketPlan{Now: h.now, Room: 1424, Waiting: 1000}
+		for b.Loop() {
+			h.ext.(hook.Packets).BeginPacket(plan)
+		}
+	})
+	b.Run("acked", func(b *testing.B) {
+		h := newHosted(b, m, config)
+		f := &hook.PacketFate{Now: h.now}
+		for b.Loop() {
+			f.Packet++
+			h.ext.(hook.AckedPackets).PacketAcked(f)
+		}
+	})
+	b.Run("send", func(b *testing.B) {
+		h := newHosted(b, m, config)
+		for b.Loop() {
+			p.pn++
+			h.now += 1e9
+			h.send(p, 1000)
+			if len(h.reserved) > 0 {
+				h.repairs(p.pn)
+				h.reserved = h.reserved[:0]
+			}
+		}
+	})
+	b.Run("take", func(b *testing.B) {
+		h := newHosted(b, m, config)
+		for b.Loop() {
+			p.pn++
+			h.now += 1e9
+			h.take(frameSource, p.pn, appendVarint(nil, p.pn), p.frames)
+		}
+	})
+}

@@ -187,14 +187,14 @@ func TestLyingFramesAreRefusedOrIgnored(t *testing.T) {
 		{"SOURCE with half a number", frameSource, []byte{0x40}, []byte("x"), malformed},
 		{"SOURCE with more", frameSource, []byte{1, 2}, []byte("x"), malformed},
 		{"SOURCE of nothing", frameSource, []byte{1}, nil, ignored},
-		{"SOURCE of too much", frameSource, []byte{1}, make([]byte, 1383), ignored},
+		{"SOURCE of too much", frameSource, []byte{1}, make([]byte, 1433), ignored},
 		{"SOURCE with a vast number", frameSource, appendVarint(nil, 1<<62-1), []byte("x"), taken},
 		{"empty REPAIR", frameRepair, nil, nil, malformed},
 		{"REPAIR of nothing", frameRepair, body(0, 0, 0, 1, symbol), nil, malformed},
 		{"REPAIR of too many", frameRepair, body(0, 0, 65, 1, symbol), nil, malformed},
 		{"REPAIR without a symbol", frameRepair, body(0, 0, 3, 1, nil), nil, malformed},
 		{"REPAIR with half a head", frameRepair, body(0, 0, 3, 1, symbol[:6]), nil, malformed},
-		{"REPAIR with too long a symbol", frameRepair, body(0, 0, 3, 1, make([]byte, 1389)), nil, malformed},
+		{"REPAIR with too long a symbol", frameRepair, body(0, 0, 3, 1, make([]byte, 1439)), nil, malformed},
 		{"REPAIR of an unknown scheme", frameRepair, body(3, 0, 3, 1, symbol), nil, malformed},
 		{"REPAIR beyond the matrix", frameRepair, body(1, 0, 3, 64, symbol), nil, malformed},
 		{"parity of no classes", frameRepair, body(2, 0, 3, 0, symbol), nil, malformed},
@@ -253,7 +253,7 @@ func TestTheWorstCallStaysWithinItsFuel(t *testing.T) {
 	g := newGuest(t, settings{})
 	r := rand.New(rand.NewPCG(17, 18))
 	for key := range 64 {
-		symbol := make([]byte, 1388)
+		symbol := make([]byte, 1438)
 		for i := range symbol {
 			symbol[i] = byte(r.Uint32())
 		}

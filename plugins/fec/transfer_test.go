@@ -13,10 +13,12 @@ import (
 	"github.com/seed51309289/quiver/plugin"
 )
 
-// load reads the plugin as a host does, without a limit of fuel for a second.
+func readPlugin() ([]byte, error) { return os.ReadFile("fec.wasm") }
+
+// load reads the plugin as a host does.
 func load(t testing.TB) *plugin.Module {
 	t.Helper()
-	b, err := os.ReadFile("fec.wasm")
+	b, err := readPlugin()
 	if err != nil {
 		t.Fatal(err)
 	}

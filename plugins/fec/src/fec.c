@@ -40,7 +40,7 @@ static i64 on_frame_write(u32 token) {
 	const pq_frame_write_in *in = PQ_IN(pq_frame_write_in);
 	u32 room = pq_min(in->room, pq_write_cap());
 	switch (in->frame) {
-	case FRAME_SOURCE: return room < SOURCE_MAX ? 0 : tx_write_source(pq_write(), in->pn);
+	case FRAME_SOURCE: return tx_write_source(pq_write(), room, in->pn);
 	case FRAME_REPAIR: return policy_write(token, pq_write(), pq_min(room, REPAIR_MAX), in->pn);
 	case FRAME_RECOVERED:
 		tx.busy = in->pn + 1; /* what else is in the packet could not be recovered beside it */

@@ -50,10 +50,13 @@ static u32 tx_reserve(u32 room) {
 
 /* tx_write_source writes a SOURCE frame at the end of a packet, and returns the length of its body; 0 if there is a repair in the packet,
  * which fills it and is not protected. */
-static u32 tx_write_source(u8 *out, u64 pn) {
-	if (tx.busy == pn + 1) return 0;
+static u32 tx_write_source(u8 *out, u32 room, u64 pn) {
+	u8 number[8];
+	u32 n = pq_put_varint(number, tx.next);
+	if (tx.busy == pn + 1 || n > room) return 0;
+	pq_copy(out, number, n);
 	tx.pn = pn + 1;
-	return pq_put_varint(out, tx.next);
+	return n;
 }
 
 /* tx_add takes the frames of the packet as the next source symbol. */

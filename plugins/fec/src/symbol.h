@@ -8,7 +8,7 @@ enum { FRAME_SOURCE, FRAME_REPAIR, FRAME_RECOVERED };
 enum {
 	SYMBOL_HEAD = 6,
 	REPAIR_HEAD = 1 + 8 + 1 + 2,               /* bytes of the longest */
-	REPAIR_MAX = 1400,                         /* bytes of a REPAIR frame's body, as in the manifest */
+	REPAIR_MAX = 1450,                         /* bytes of a REPAIR frame's body, as in the manifest */
 	SYMBOL_MAX = REPAIR_MAX - REPAIR_HEAD,     /* limit: bytes of a symbol */
 	SLOT = (SYMBOL_MAX + 15) & ~15,            /* bytes that one takes in memory */
 	FRAME_HEAD = 2 + 2,                        /* type and length of a REPAIR frame on the wire */
