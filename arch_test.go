@@ -16,14 +16,15 @@ var layers = map[string][]string{
 	".": {},
 
 	// Floor 1: pure, but for qlog, which writes, and udp, which is the socket.
-	"hook":              {},
-	"internal/wire":     {},
-	"internal/crypt":    {"internal/wire"},
-	"internal/recovery": {"hook", "internal/wire"},
-	"internal/qlog":     {"hook", "internal/wire"},
-	"internal/core":     {"hook", "internal/wire", "internal/crypt", "internal/recovery", "internal/qlog"},
-	"internal/udp":      {},
-	"internal/need":     {},
+	"hook":               {},
+	"internal/wire":      {},
+	"internal/crypt":     {"internal/wire"},
+	"internal/recovery":  {"hook", "internal/wire"},
+	"internal/qlog":      {"hook", "internal/wire"},
+	"internal/core":      {"hook", "internal/wire", "internal/crypt", "internal/recovery", "internal/qlog"},
+	"internal/udp":       {},
+	"internal/need":      {},
+	"internal/packetlog": {},
 
 	// Floor 2.
 	"quic":                         {"hook", "internal/wire", "internal/crypt", "internal/recovery", "internal/qlog", "internal/core", "internal/udp"},
@@ -38,7 +39,7 @@ var layers = map[string][]string{
 	"interop/certs":    {},
 	"interop/backend":  {"netsim", "interop/certs"},
 	"interop/check":    {"internal/wire", "internal/crypt", "internal/dissect"},
-	"interop/endpoint": {"quic", "http3"},
+	"interop/endpoint": {"quic", "http3", "hook", "plugin", "plugin/pack", "plugins"},
 	"interop":          {"netsim", "interop/backend", "interop/certs", "interop/check"},
 	"internal/bench":   {"quic", "interop/certs", "peers", "peers/perf"},
 	"plugin":           {"hook", "quic", "plugin/cache", "plugin/pack", "plugin/wasm"},
@@ -56,7 +57,7 @@ var layers = map[string][]string{
 	"peers/perf":       {},
 
 	// Floor 4.
-	"cmd/quiver": {"hook", "internal/bench", "netsim", "quic", "interop", "interop/backend", "interop/check", "interop/endpoint", "peers", "peers/perf",
+	"cmd/quiver": {"hook", "internal/packetlog", "internal/bench", "netsim", "quic", "interop", "interop/backend", "interop/check", "interop/endpoint", "peers", "peers/perf",
 		"plugin", "plugin/build", "plugin/cache", "plugin/drive", "plugin/inspect", "plugin/lab", "plugin/pack", "plugin/sdk", "plugins"},
 	"tool/cells": {},
 	"tool/check": {},

@@ -9,6 +9,7 @@ import (
 	"github.com/seed51309289/quiver/internal/need"
 	"github.com/seed51309289/quiver/plugin"
 	"github.com/seed51309289/quiver/plugin/build"
+	"github.com/seed51309289/quiver/plugin/pack"
 	"github.com/seed51309289/quiver/plugins"
 )
 
@@ -59,10 +60,32 @@ func TestEveryPluginIsBuiltFromItsSources(t *testing.T) {
 			continue
 		}
 		os.Remove(filepath.Join(name, name+".module.wasm"))
+		if used, here := toolchain(t, name), toolchainOf(t, sealed); used != here {
+			t.Logf("%s was built with %s, this is %s, which may give other bytes", name, used, here)
+			continue
+		}
 		if have, _ := plugins.File(name); file != name+".wasm" || !bytes.Equal(have, sealed) {
 			t.Errorf("%s is not what its sources give: 'quiver plugin build plugins/%s' makes it anew", file, name)
 		}
 	}
+}
+
+func toolchain(t *testing.T, name string) string {
+	t.Helper()
+	b, err := plugins.File(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return toolchainOf(t, b)
+}
+
+func toolchainOf(t *testing.T, b []byte) string {
+	t.Helper()
+	p, err := pack.Read("plugin.wasm", b, len(b))
+	if err != nil || p.Source == nil {
+		t.Fatalf("source %v, %v", p, err)
+	}
+	return p.Source.Toolchain
 }
 
 func TestWhatDoesNotComeWithTheHouseIsSaidSo(t *testing.T) {

@@ -2,6 +2,7 @@ package quic
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -137,6 +138,9 @@ type Config struct {
 
 	// QLogDir is a directory for one qlog file per connection. "" = $QLOGDIR, or none.
 	QLogDir string
+	// QLog returns where else the qlog of a new connection goes as it is written: whole records, from a goroutine of the connection's own, which
+	// closes it after the last. nil, as its result too, = nowhere else. What a slow reader leaves waiting is bounded, and left out beyond.
+	QLog func(client bool) io.WriteCloser
 }
 
 // Defaults of Config.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -22,7 +23,7 @@ const maxQLogBacklog = 16 << 20
 // core writes under the connection's lock. A nil *qlogFile is no log.
 type qlogFile struct {
 	l    *qlog.Log
-	file *os.File
+	file io.WriteCloser
 
 	mu     sync.Mutex // guards all below; a leaf
 	wake   sync.Cond
@@ -36,26 +37,15 @@ type qlogFile struct {
 // openQLog makes the log file of a connection, or returns nil. odcid is nil in
 // a client, which has not chosen it yet.
 func openQLog(t *Transport, conf *Config, odcid []byte, now time.Time) *qlogFile {
-	dir := os.Getenv("QLOGDIR")
-	if conf != nil && conf.QLogDir != "" {
-		dir = conf.QLogDir
-	}
-	if dir == "" {
-		return nil
-	}
 	side := "server"
 	if odcid == nil {
 		side = "client"
 		odcid = make([]byte, 8) // any name will do
 		rand.Read(odcid)
 	}
-	name := fmt.Sprintf("%s_%x_%s.sqlog", now.UTC().Format("20060102T150405.000"), odcid, side)
-	if os.MkdirAll(dir, 0o777) != nil {
+	file := qlogTo(conf, side, odcid, now)
+	if file == nil {
 		return nil
-	}
-	file, err := os.Create(filepath.Join(dir, name))
-	if err != nil {
-		return nil // a connection does not fail for want of a log
 	}
 	f := &qlogFile{file: file, t: t, done: make(chan struct{})}
 	t.setWriting(f, true)
@@ -63,6 +53,47 @@ func openQLog(t *Transport, conf *Config, odcid []byte, now time.Time) *qlogFile
 	f.l = qlog.New(f, qlog.Header{Vantage: side, ODCID: odcid, Epoch: now})
 	go f.run()
 	return f
+}
+
+// qlogTo returns where the log of a connection goes, or nil: a connection does not fail for want of a log.
+func qlogTo(conf *Config, side string, odcid []byte, now time.Time) io.WriteCloser {
+	var list tee
+	if conf != nil && conf.QLog != nil {
+		if w := conf.QLog(side == "client"); w != nil {
+			list = append(list, w)
+		}
+	}
+	dir := os.Getenv("QLOGDIR")
+	if conf != nil && conf.QLogDir != "" {
+		dir = conf.QLogDir
+	}
+	if dir != "" && os.MkdirAll(dir, 0o777) == nil {
+		name := fmt.Sprintf("%s_%x_%s.sqlog", now.UTC().Format("20060102T150405.000"), odcid, side)
+		if file, err := os.Create(filepath.Join(dir, name)); err == nil {
+			list = append(list, file)
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return list
+}
+
+// tee writes to several. An error of one is no reason to leave out the others: it shows in the end of what it wrote.
+type tee []io.WriteCloser // bounded by qlogTo, which adds two at most
+
+func (t tee) Write(p []byte) (int, error) {
+	for _, w := range t {
+		w.Write(p)
+	}
+	return len(p), nil
+}
+
+func (t tee) Close() error {
+	for _, w := range t {
+		w.Close()
+	}
+	return nil
 }
 
 func (f *qlogFile) log() *qlog.Log {

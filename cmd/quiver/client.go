@@ -25,6 +25,7 @@ type clientOptions struct {
 	migrateAfter    string // a size; "" = never
 	insecure, stats bool
 	resumption
+	extensions extensionOptions
 }
 
 func newClient() *cobra.Command {
@@ -73,6 +74,7 @@ Exit status: 0 all files are there, 1 some are not, 2 wrong usage.`,
 	f.BoolVar(&o.early, "0rtt", false, "ask in the first flight where the session allows it (with --resume); others could repeat the request")
 	f.BoolVar(&o.stats, "stats", false, "say what each connection negotiated and measured")
 	o.addFlags(cmd)
+	o.extensions.addFlags(cmd)
 	cmd.MarkFlagsMutuallyExclusive("insecure", "ca", "pin")
 	return cmd
 }
@@ -106,7 +108,10 @@ func runClient(cmd *cobra.Command, o *clientOptions, urls []string) error {
 	if o.debug {
 		log = o.logger(cmd.ErrOrStderr())
 	}
-	watch := newDownloads(cmd.ErrOrStderr(), !o.debug)
+	if err := o.extensions.apply(cmd, conf, cmd.ErrOrStderr()); err != nil {
+		return err
+	}
+	watch := newDownloads(cmd.ErrOrStderr(), !o.debug && o.extensions.packets == "")
 	c := endpoint.Client{
 		TLS: cfg, Conf: conf, Downloads: o.out, Parallel: o.parallel, Log: log,
 		Started: watch.started, Finished: watch.finished, OnConn: watch.connected,
@@ -211,5 +216,6 @@ func (d *downloads) printStats(w io.Writer) {
 			st.PacketsSent, sizeText(int64(st.BytesSent)), st.PacketsLost, st.PacketsSpurious, sizeText(int64(st.BytesResent)), st.ProbeTimeouts)
 		fmt.Fprintf(w, "  received %d packets, %s; %d dropped; %d streams; ECN %s, %d marked CE\n",
 			st.PacketsReceived, sizeText(int64(st.BytesReceived)), st.PacketsDropped, st.StreamsOpened+st.StreamsAccepted, st.ECN, st.ReceivedCE)
+		printExtensions(w, st.Extensions)
 	}
 }

@@ -17,6 +17,9 @@ func completeFlags(root *cobra.Command) {
 	}
 	for _, name := range []string{"server", "client"} {
 		completeDirs(find(root, name), "qlog")
+		register(find(root, name), "plugin", completePluginUse)
+		register(find(root, name), "offer-plugin", completePluginUse)
+		completeWords(find(root, name), "packets", packetKinds...)
 		completeWords(find(root, name), "version", versionNames...)
 	}
 	server := find(root, "server")

@@ -20,6 +20,7 @@ The environment decides:
   REQUESTS       URLs to fetch, separated by blanks (client)
   SSLKEYLOGFILE  file for the TLS secrets
   QLOGDIR        directory for qlogs
+  QUIVER_PLUGINS names of plugins that come with quiver, for every connection
 
 A client exits with 0 when all files are there, with 1 otherwise. A server runs
 until it is told to stop. The options name other places than the usual ones,
@@ -37,6 +38,7 @@ for runs without namespaces.`,
 	f.StringVar(&e.Listen, "listen", e.Listen, "`ADDR` on which a server listens")
 	f.StringVar(&e.WWW, "www", e.WWW, "`DIR` with the files to serve")
 	f.StringVar(&e.Downloads, "downloads", e.Downloads, "`DIR` for the files fetched")
+	f.StringSliceVar(&e.Plugins, "plugins", e.Plugins, "`NAMES` of plugins that come with quiver, for every connection")
 	f.StringVar(&e.Certs, "certs", e.Certs, "`DIR` with cert.pem, priv.key and ca.pem")
 	return cmd
 }

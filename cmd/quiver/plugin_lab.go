@@ -211,7 +211,7 @@ func parseSettings(list []string) (map[string]string, error) {
 	for _, s := range list {
 		name, value, ok := strings.Cut(s, "=")
 		if !ok {
-			return nil, fmt.Errorf("--set %q, want NAME=VALUE", s)
+			return nil, fmt.Errorf("%q is no setting, want NAME=VALUE", s)
 		}
 		values[name] = value
 	}

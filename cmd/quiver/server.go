@@ -27,6 +27,7 @@ type serverOptions struct {
 	alpn                   []string
 	retry                  bool
 	metrics                string
+	extensions             extensionOptions
 }
 
 func newServer() *cobra.Command {
@@ -65,6 +66,7 @@ interface or to a network of your own.`,
 	f.BoolVar(&o.retry, "retry", false, "make every client prove its address first (Retry)")
 	f.StringVar(&o.metrics, "metrics", "", "tell counts over HTTP on TCP `ADDR`, host:port (default nowhere)")
 	o.addFlags(cmd)
+	o.extensions.addFlags(cmd)
 	return cmd
 }
 
@@ -94,6 +96,10 @@ func runServer(cmd *cobra.Command, o *serverOptions) error {
 	sock, err := o.bind()
 	if err != nil {
 		return &status{exitFailed, err, listenHint(err)}
+	}
+	if err := o.extensions.apply(cmd, conf, talk); err != nil {
+		sock.Close()
+		return err
 	}
 	conf.Allow0RTT = true // files are only read: a request does no harm twice
 	o.greet(talk, sock.LocalAddr().(*net.UDPAddr), cert, made)

@@ -132,7 +132,7 @@ func (x *extensions) attach(now hook.Instant, a *attached, config []byte) error 
 	}
 	a.gone = false
 	x.list = append(x.list[:len(x.list):len(x.list)], a)
-	x.conn.log.PluginAttached(now, a.info.ID, a.info.Version, a.info.Digest)
+	x.conn.log.PluginAttached(now, &a.info, a.typeBase)
 	x.rebuild()
 	if a.gone && a.why == hook.DetachFault { // when it was to take over congestion control
 		return fmt.Errorf("extension %s: %w", a.info.ID, a.cause)

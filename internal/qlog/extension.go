@@ -6,15 +6,24 @@ import (
 
 // The events of plugins are in a name space of our own, "plugin".
 
-// PluginAttached records that an extension takes part from now on.
-func (l *Log) PluginAttached(now hook.Instant, id, version string, digest [32]byte) {
+// PluginAttached records that an extension takes part from now on, and which types its frames have, from first on.
+func (l *Log) PluginAttached(now hook.Instant, x *hook.Info, first uint64) {
 	if l.off() {
 		return
 	}
-	e := l.plugin(now, "attached", id)
-	e.str("version", version)
-	if digest != [32]byte{} {
-		e.hex("digest", digest[:])
+	e := l.plugin(now, "attached", x.ID)
+	e.str("version", x.Version)
+	if x.Digest != [32]byte{} {
+		e.hex("digest", x.Digest[:])
+	}
+	if len(x.Frames) > 0 {
+		e.uint("first_frame_type", first)
+		e.array("frames")
+		for i := range x.Frames {
+			e.comma()
+			e.b = appendString(e.b, x.Frames[i].Name)
+		}
+		e.endArray()
 	}
 	l.commit()
 }

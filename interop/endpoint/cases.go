@@ -27,6 +27,7 @@ type testCase struct {
 	justNegotiate bool     // client: done when the version was refused
 	forget        bool     // server: restart in the middle; client: survive that
 	prefer        bool     // server: announce a preferred address
+	exchange      bool     // server: offer a plugin; client: take it
 }
 
 // patient are timeouts for networks that lose a third of all packets.
@@ -61,6 +62,7 @@ var cases = map[string]map[string]testCase{
 		"versionnegotiation": {conf: quic.Config{Versions: []quic.Version{0x1a2a3a4a}}, justNegotiate: true},
 		// The PING reaches the server's second life when its first had acknowledged all.
 		"stateless-reset": {conf: quic.Config{KeepAlivePeriod: 500 * time.Millisecond}, forget: true},
+		"plugin-exchange": {conf: patient, exchange: true},
 	},
 	"server": {
 		"handshake":           {conf: patient},
@@ -79,5 +81,6 @@ var cases = map[string]map[string]testCase{
 		"mtu-blackhole":       {conf: patient},
 		"connectionmigration": {conf: patient, prefer: true},
 		"stateless-reset":     {forget: true},
+		"plugin-exchange":     {conf: patient, exchange: true},
 	},
 }

@@ -10,6 +10,7 @@ type Env struct {
 	Role     string // "client" or "server"
 	TestCase string
 	Requests []string // URLs, for the client
+	Plugins  []string // that come with quiver, for every connection
 
 	KeyLog  string // file for TLS secrets; "" = none
 	QLogDir string // "" = none
@@ -32,6 +33,7 @@ func FromEnviron(environ []string) Env {
 		Role:     vars["ROLE"],
 		TestCase: vars["TESTCASE"],
 		Requests: strings.Fields(vars["REQUESTS"]),
+		Plugins:  strings.Fields(vars["QUIVER_PLUGINS"]),
 		KeyLog:   vars["SSLKEYLOGFILE"],
 		QLogDir:  vars["QLOGDIR"],
 		Listen:   ":443", WWW: "/www", Downloads: "/downloads", Certs: "/certs",

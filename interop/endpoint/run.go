@@ -32,6 +32,12 @@ func Run(ctx context.Context, e Env, stdout, stderr io.Writer) int {
 	}
 	defer onlyCiphers(tc.ciphers)()
 	tc.conf.QLogDir = e.QLogDir
+	extensions, err := e.extensions(ctx, &tc, log)
+	if err != nil {
+		log.Error("plugins", "error", err)
+		return ExitFailed
+	}
+	tc.conf.Extensions = extensions
 	keylog, err := openKeyLog(e.KeyLog)
 	if err != nil {
 		log.Error("key log", "error", err)
