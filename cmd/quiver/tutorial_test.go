@@ -15,6 +15,7 @@ type step struct {
 	commands []string
 	shown    []string
 	needs    string // a tool
+	serves   bool   // the command goes on until it is stopped
 }
 
 // tutorial reads the steps of a page: "sh" blocks, each with the "text" block that follows it.
@@ -25,7 +26,7 @@ func tutorial(t *testing.T, path string) []step {
 		t.Fatal(err)
 	}
 	var steps []step
-	for _, m := range regexp.MustCompile("(?ms)^```(sh|sh c|text)\n(.*?)^```$").FindAllStringSubmatch(string(text), -1) {
+	for _, m := range regexp.MustCompile("(?ms)^```(sh|sh c|sh serve|text)\n(.*?)^```$").FindAllStringSubmatch(string(text), -1) {
 		lines := strings.Split(strings.TrimSuffix(m[2], "\n"), "\n")
 		switch {
 		case m[1] == "text" && len(steps) > 0:
@@ -33,7 +34,7 @@ func tutorial(t *testing.T, path string) []step {
 		case m[1] == "sh c":
 			steps = append(steps, step{commands: lines, needs: "clang"})
 		default:
-			steps = append(steps, step{commands: lines})
+			steps = append(steps, step{commands: lines, serves: m[1] == "sh serve"})
 		}
 	}
 	return steps
@@ -81,6 +82,10 @@ func TestEveryCommandOfTheTutorialDoesWhatItSays(t *testing.T) {
 				continue
 			}
 		}
+		if s.serves {
+			serveAndFetch(t, s.commands[0])
+			continue
+		}
 		out := ""
 		for _, line := range s.commands {
 			out += shell(t, line)
@@ -97,6 +102,16 @@ func TestEveryCommandOfTheTutorialDoesWhatItSays(t *testing.T) {
 	}
 	samePlot(t, "sawtooth.svg", filepath.Join(docs, "plugin-tutorial.svg"))
 	samePlot(t, "changed.svg", filepath.Join(docs, "plugin-tutorial-changed.svg"))
+}
+
+// serveAndFetch starts a server as the page does, but for its port, and fetches a file as the page says.
+func serveAndFetch(t *testing.T, line string) {
+	t.Helper()
+	pin, base := startServer(t, words(line)[2:]...)
+	code, out, said := quiver(t, append(append([]string{"client", "-o", "-"}, pin...), base+"mine/plugin.wat")...)
+	if code != exitDone || !strings.HasPrefix(out, ";; A congestion controller") {
+		t.Errorf("%s: the client exits with %d\n%s%s", line, code, out, said)
+	}
 }
 
 // samePlot compares a plot of the page with the one that the page's commands made; -update keeps it.
