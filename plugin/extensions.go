@@ -39,6 +39,9 @@ func (s *session) News(n *quic.ExtensionNews) {
 	case quic.ExtensionContent:
 		s.content(n.Local, n.Content)
 	case quic.ExtensionActive:
+		if n.Resumed {
+			s.resumed(&n.Offer)
+		}
 		s.log.Info("plugin is active", "plugin", offerText(&n.Offer), "resumed", n.Resumed)
 	case quic.ExtensionOver:
 		s.over(n.Local, n.Why, n.Reason)

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -38,12 +39,13 @@ type session struct {
 	ours  map[uint64]*Use        // offered, by number; bounded by the connection's offers
 	need  map[uint64]*hook.Offer // content is on its way, paid from the budget; limit: maxTried
 	tried int                    // offers that were looked at; limit: maxTried
+	since map[uint64]pack.Digest // of plugins that an earlier connection agreed on, by number; bounded by what a session remembers
 }
 
 // newSession begins.
 func (h *Host) newSession(l link) *session {
 	ctx, end := context.WithCancel(context.Background())
-	s := &session{h: h, link: l, log: h.logger(), ctx: ctx, end: end, ours: map[uint64]*Use{}, need: map[uint64]*hook.Offer{}}
+	s := &session{h: h, link: l, log: h.logger(), ctx: ctx, end: end, ours: map[uint64]*Use{}, need: map[uint64]*hook.Offer{}, since: map[uint64]pack.Digest{}}
 	if h.Accept != nil {
 		p := h.accept()
 		s.bucket = p.newBucket()
@@ -91,6 +93,9 @@ func (s *session) peer(accepts bool) {
 			s.log.Warn("plugin is not offered", "err", err)
 			continue
 		}
+		if s.runs(m.digest) {
+			continue
+		}
 		o, err := s.link.OfferPlugin(hook.Offer{
 			Digest: m.digest, ID: m.manifest.ID, Version: m.manifest.Version, Size: len(m.file.Raw), Packed: len(m.packed()),
 			Mode: m.manifest.Mode, Frames: len(m.manifest.Frames), Config: config,
@@ -103,6 +108,25 @@ func (s *session) peer(accepts bool) {
 		s.ours[o.Local] = u
 		s.mu.Unlock()
 	}
+}
+
+// resumed notes that a plugin has run since the first packet, as an earlier connection agreed.
+func (s *session) resumed(o *hook.Offer) {
+	s.mu.Lock()
+	s.since[o.Local] = o.Digest
+	s.mu.Unlock()
+}
+
+// runs reports whether such a plugin is this one, so that it need not be offered.
+func (s *session) runs(d pack.Digest) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, digest := range s.since {
+		if digest == d {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *session) offerable(u *Use) (*Module, []byte, error) {
@@ -383,6 +407,7 @@ func (s *session) over(local uint64, why hook.DetachReason, reason string) {
 	s.give(local)
 	s.mu.Lock()
 	delete(s.ours, local)
+	delete(s.since, local)
 	s.mu.Unlock()
 	s.log.Info("plugin is over", "number", local, "why", why, "reason", reason)
 }
@@ -423,7 +448,11 @@ func (h *Host) again(server bool, b *bucket, o *hook.Offer) hook.Extension {
 	ours := o.Local&1 == 1 == server
 	if ours {
 		for i := range h.Offer {
-			if m, ok := h.Offer[i].Plugin.(*Module); ok && m.digest == o.Digest && m.fits(o, server) == nil {
+			m, ok := h.Offer[i].Plugin.(*Module)
+			if config, err := h.Offer[i].config(); err != nil || !bytes.Equal(config, o.Config) {
+				continue // it is to run with other settings now
+			}
+			if ok && m.digest == o.Digest && m.fits(o, server) == nil {
 				return extensionOrNil(m.newExtension(m.policy.newBucket()))
 			}
 		}
