@@ -59,6 +59,9 @@ func (o *extensionOptions) apply(cmd *cobra.Command, conf *quic.Config, talk io.
 		if h.Accept, h.Cache, err = o.policy(); err != nil {
 			return err
 		}
+		if h.Runtime, err = plugin.NewRuntime(plugin.RuntimeConfig{CacheDir: h.Cache.Compiled()}); err != nil {
+			return err
+		}
 		if _, err := h.Warm(cmd.Context()); err != nil {
 			return err
 		}
