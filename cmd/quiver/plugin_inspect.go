@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"time"
 
+	"github.com/seed51309289/quiver/plugin"
 	"github.com/seed51309289/quiver/plugin/inspect"
 	"github.com/seed51309289/quiver/plugin/pack"
 	"github.com/spf13/cobra"
@@ -14,7 +16,7 @@ func newPluginInspect() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect FILE.wasm",
 		Short: "Say what a plugin may do, what it costs, and who vouches for it",
-		Long: `Say all that can be said of a plugin without running it: identity, permissions, hooks, frames,
+		Long: `Say all that can be said of a plugin, without a connection: identity, permissions, hooks, frames,
 limits, settings, source, signatures, what the trust file makes of it, and for each function
 what a call costs in fuel (docs/plugin-abi.md).
 
@@ -33,14 +35,14 @@ With --diff, FILE.wasm is compared with another version: permissions first. A li
 		if err != nil {
 			return err
 		}
-		facts, err := factsOf(args[0], t)
+		facts, err := factsOf(cmd.Context(), args[0], t)
 		if err != nil {
 			return err
 		}
 		if *other == "" {
 			return show(cmd, *asJSON, facts, func() error { return facts.Write(cmd.OutOrStdout()) })
 		}
-		old, err := factsOf(*other, t)
+		old, err := factsOf(cmd.Context(), *other, t)
 		if err != nil {
 			return err
 		}
@@ -53,12 +55,25 @@ With --diff, FILE.wasm is compared with another version: permissions first. A li
 	return cmd
 }
 
-func factsOf(arg string, t *pack.Trust) (*inspect.Facts, error) {
+// factsOf collects what the package says and its code shows, and has the host try it.
+func factsOf(ctx context.Context, arg string, t *pack.Trust) (*inspect.Facts, error) {
 	p, err := readPlugin(arg)
 	if err != nil {
 		return nil, err
 	}
-	return inspect.Of(p, t, time.Now())
+	facts, err := inspect.Of(p, t, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	tried, err := plugin.Inspect(ctx, p.File, p.Raw, plugin.Policy{})
+	if err != nil {
+		return nil, err
+	}
+	facts.Host = &inspect.Host{Refused: tried.Refused}
+	if a := tried.Attach; a != nil {
+		facts.Host.Fuel, facts.Host.Memory = a.Fuel, a.Memory
+	}
+	return facts, nil
 }
 
 // show prints a value as JSON or with text.

@@ -21,6 +21,8 @@ type Facts struct {
 	Signatures []Signature     `json:"signatures"`
 	Verdicts   []Verdict       `json:"verdicts"`
 	Code       *wasm.Report    `json:"code"`
+	// Host is what became of it when a host loaded and attached it; nil = not tried. It is for the caller to set.
+	Host *Host `json:"host,omitempty"`
 
 	manifest *pack.Manifest
 }
@@ -43,6 +45,13 @@ type Limits struct {
 	ReservedBytes int `json:"reserved_bytes"`
 	Emit          int `json:"emit_per_second"`
 	LogBytes      int `json:"log_bytes_per_second"`
+}
+
+// Host is what a host makes of a plugin.
+type Host struct {
+	Refused string `json:"refused,omitempty"` // why it will not run it
+	Fuel    uint64 `json:"attach_fuel"`       // that attaching takes, with the default settings
+	Memory  int    `json:"memory"`            // bytes that it has then
 }
 
 // Source is where the package says it was built from.

@@ -26,6 +26,7 @@ func (f *Facts) Write(w io.Writer) error {
 	l := f.Limits
 	t.line("limits", "%d KiB of memory, %d fuel a call, %d timers", 64*l.MemoryPages, l.Fuel, l.Timers)
 	t.line("", "%d reservations of %d bytes, %d events and %d bytes of log a second", l.Reservations, l.ReservedBytes, l.Emit, l.LogBytes)
+	f.loaded(t)
 	f.origin(t)
 	f.trusted(t)
 	if err := t.w.Flush(); err != nil {
@@ -71,6 +72,16 @@ func (f *Facts) settings(t *page) {
 		rows = append(rows, text+"\t"+about)
 	}
 	t.rows("settings", rows)
+}
+
+func (f *Facts) loaded(t *page) {
+	switch h := f.Host; {
+	case h == nil:
+	case h.Refused != "":
+		t.line("loaded", "no: %s", h.Refused)
+	default:
+		t.line("loaded", "yes; attaching takes %d fuel, and %d KiB of memory", h.Fuel, h.Memory>>10)
+	}
 }
 
 func (f *Facts) origin(t *page) {
