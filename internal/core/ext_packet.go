@@ -44,7 +44,7 @@ func (x *extensions) planOf(p *packet) *hook.PacketPlan {
 // what to keep free in it.
 func (x *extensions) beginPacket(p *packet, likely bool) {
 	x.packet++
-	x.kept, x.held, x.short = 0, 0, x.conn.shortOf(p)
+	x.kept, x.held, x.short = 0, 0, 0
 	for _, a := range x.list {
 		a.offers, a.inPacket, a.ride, a.kept = 0, false, -1, 0
 	}
@@ -88,6 +88,9 @@ func (x *extensions) keep(a *attached, p *packet, reserve, ride int) {
 		}
 	}
 	a.kept = min(reserve, most)
+	if a.kept > 0 && x.held == 0 {
+		x.short = x.conn.follow(p)
+	}
 	x.held += a.kept
 	if x.short <= a.kept { // what the first packet of the train left unused is kept free already
 		a.kept -= x.short

@@ -23,6 +23,7 @@ type packet struct {
 	payload  int // of the first frame
 	end      int // after the last frame
 	limit    int // where frames must end; the tag follows
+	whole    int // where they must before that was brought to whole AES blocks
 	pn       uint64
 	dcid     []byte
 	sent     recovery.Sent
@@ -244,21 +245,23 @@ func (c *Conn) beginPacket(p *packet, id recovery.SpaceID, on *path, buf []byte,
 	}
 	p.payload, p.end = len(buf), len(buf)
 	p.pnOffset = p.payload - p.pnLen
-	if id == recovery.AppData && (c.ext == nil || c.train == 0) {
+	if p.whole = p.limit; id == recovery.AppData {
 		p.limit = wholeBlocks(p, p.limit)
 	}
 	return true
 }
 
 // wholeBlocks shortens a packet to a plaintext of whole AES blocks, which spares the
-// cipher its slow tail. Those that follow another in a train are as long as that one.
+// cipher its slow tail.
 func wholeBlocks(p *packet, limit int) int { return limit - (limit-p.payload)%16 }
 
-// shortOf returns how much smaller p is than a packet that follows no other in a train.
-func (c *Conn) shortOf(p *packet) int {
+// follow makes p, in which extensions keep room free, as long as the packet that it
+// follows in a train, and returns how much smaller it is than one that follows none.
+func (c *Conn) follow(p *packet) int {
 	if c.train == 0 || p.id != recovery.AppData {
 		return 0
 	}
+	p.limit = p.whole
 	return max(wholeBlocks(p, p.start+c.path.rec.MTU.Current()-crypt.TagSize)-p.limit, 0)
 }
 
