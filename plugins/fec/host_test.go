@@ -164,3 +164,24 @@ func BenchmarkHooks(b *testing.B) {
 		}
 	})
 }
+
+func TestPacketsCostNoAllocation(t *testing.T) {
+	h := newHosted(t, load(t), map[string]string{"policy": "full"})
+	plan := &hook.PacketPlan{Now: h.now, Room: 1200, Waiting: 1000}
+	sent := &hook.SentPayload{Now: h.now, Streams: true, Rode: true, Waiting: 1000, Frames: make([]byte, 1000)}
+	fate := &hook.PacketFate{Now: h.now}
+	got := &hook.ReceivedFrame{Now: h.now, Index: frameSource, Body: []byte{0}, Before: sent.Frames}
+	var body [4]byte
+	if n := testing.AllocsPerRun(4, func() { // too few packets for a repair, whose reservation the test notes
+		plan.Packet++
+		sent.Packet, fate.Packet, got.Packet = plan.Packet, plan.Packet, plan.Packet
+		got.Body[0]++
+		h.ext.(hook.Packets).BeginPacket(plan)
+		h.ext.(hook.Packets).WriteRide(frameSource, body[:], plan)
+		h.ext.(hook.SentPayloads).SendPayload(sent)
+		h.ext.(hook.AckedPackets).PacketAcked(fate)
+		h.ext.(hook.Frames).ProcessFrame(got)
+	}); n != 0 {
+		t.Errorf("a packet costs %v allocations, want none", n)
+	}
+}
