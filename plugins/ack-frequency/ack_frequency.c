@@ -4,27 +4,31 @@
 
 #define MILLISECOND 1000000ull
 #define LEAST 2      /* packets: RFC 9000 13.2.2 */
+#define START 12     /* round trips */
 #define MOST 64      /* a train */
 
 static u64 per_trip, floor_delay; /* settings */
 static u64 srtt;                  /* of the path in use; 0 = not known */
+static u64 began;                 /* when it was known first */
 
 static i64 on_attach(u32 arg) {
 	per_trip = (u64)pq_setting(0);
 	floor_delay = (u64)pq_setting(1) * MILLISECOND;
-	srtt = 0;
+	srtt = began = 0;
 	return 0;
 }
 
 static i64 on_rtt(u32 arg) {
 	srtt = PQ_IN(pq_rtt_in)->smoothed;
+	if (!began) began = pq_now();
 	return 0;
 }
 
-/* What we send: as late as a fraction of a round trip, or as the peer asked if that is later. The connection keeps max_ack_delay. */
+/* What we send: as late as a fraction of a round trip, or as the peer asked if that is later. The connection keeps max_ack_delay. A peer that begins
+ * judges by each acknowledgment when to leave slow start (RFC 9406): it is left alone for so many round trips. */
 static i64 on_ack_policy(u32 arg) {
 	const pq_ack_in *in = PQ_IN(pq_ack_in);
-	if ((in->flags & 3) || !srtt) return PQ_DEFER;
+	if ((in->flags & 3) || !srtt || pq_now() - began < START * srtt) return PQ_DEFER;
 	if (in->threshold > LEAST) return PQ_DEFER; /* the peer asked: it knows best */
 	pq_ack_out *out = PQ_OUT(pq_ack_out);
 	out->size = sizeof *out;
