@@ -1,12 +1,15 @@
 package wasm_test
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/tetratelabs/wazero"
+
+	"github.com/seed51309289/quiver/plugin/wasm"
 )
 
 // budget is what a call of a hostile program may spend.
@@ -101,4 +104,32 @@ func TestLengthsArePaidBeforeAnythingIsWritten(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestAnOperandIsNoHiddenLoop: a vector constant whose number is padded is, to an engine that takes one byte for the number, another instruction,
+// and the 16 bytes of the constant a loop without end that pays nothing.
+func TestAnOperandIsNoHiddenLoop(t *testing.T) {
+	const (
+		before   = "\x02\x40\x41\x01\x0d\x00\x00"                                     // block, i32.const 1, br_if 0, unreachable
+		padded   = "\xfd\x8c\x00"                                                     // v128.const, or i16x8.shr_s and unreachable
+		constant = "\x0b\x03\x40\x0c\x00\x0b\x02\x40\x00\x01\x01\x01\x01\x01\x01\x01" // 16 bytes, or end, loop, br 0, end, block, unreachable, nop
+		after    = "\x1a\x0b"                                                         // drop, end
+	)
+	hidden := fn(before, padded, constant, after)
+	m, err := wasm.Parse(hidden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := wasm.Check(m, wasm.Rules{}); !errors.Is(err, wasm.ErrRefused) {
+		t.Errorf("Check = %v, want ErrRefused", err)
+	}
+	if err := validator(t)(hidden); err != nil {
+		t.Logf("the engine would refuse it, too: %v", err)
+	}
+	if _, _, err := wasm.Meter(m, wasm.Rules{}, wasm.DefaultCosts()); !errors.Is(err, wasm.ErrRefused) {
+		t.Errorf("Meter = %v, want ErrRefused", err)
+	}
+	if err := checked(t, fn(before, "\xfd\x0c", constant, after), wasm.Rules{}); err != nil {
+		t.Errorf("the same without padding: %v", err)
+	}
 }

@@ -23,6 +23,7 @@ type decoder struct {
 	r      reader
 	in     instr
 	labels []uint32 // bounded by the bytes of the body
+	short  [5]byte  // scratch
 }
 
 // next reads an instruction into d.in. Faults stay in d.r.err.
@@ -31,7 +32,14 @@ func (d *decoder) next() {
 	d.in = instr{at: r.at(), op: int(r.byte())}
 	switch op := d.in.op; {
 	case op == prefixMisc || op == prefixSIMD:
+		start := r.pos
 		sub := r.u32()
+		if r.pos-start != len(appendU32(d.short[:0], sub)) {
+			// wazero takes the first byte for the whole number of a vector instruction, and what follows for more instructions: it would run what
+			// is an operand here, and pay nothing for it.
+			d.refuse("instructions", "a number that is not in its shortest form")
+			return
+		}
 		if sub > 0xff {
 			// Beyond the byte that op has room for there is relaxed SIMD, and nothing else.
 			d.refuse("features", "relaxed SIMD")
