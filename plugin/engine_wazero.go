@@ -118,7 +118,13 @@ func (e *wazeroEngine) close() error {
 	return err
 }
 
-func (e *wazeroEngine) compile(ctx context.Context, code []byte) (program, error) {
+func (e *wazeroEngine) compile(ctx context.Context, code []byte) (p program, err error) {
+	defer func() {
+		// A compiler is large, and what it is given comes from strangers: should it panic, that is the plugin's end and nobody else's.
+		if r := recover(); r != nil {
+			p, err = nil, fmt.Errorf("the compiler gave up: %v", r)
+		}
+	}()
 	m, err := e.runtime.CompileModule(ctx, code)
 	if err != nil && e.cache != nil {
 		// Either the code is at fault, or what the cache has of it: that cannot be told apart, or taken out.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/seed51309289/quiver/plugin/pack"
 	"github.com/seed51309289/quiver/plugin/wasm"
 )
 
@@ -61,7 +62,7 @@ func (c *code) stackOf(err error) []string {
 func exportNames(m *wasm.Module) map[string]string {
 	names := map[string]string{}
 	for _, e := range m.Exports {
-		if e.Kind == wasm.KindFunc {
+		if e.Kind == wasm.KindFunc && pack.ValidName(e.Name) { // it stands in errors, and so on terminals
 			names[fmt.Sprintf("$%d", e.Index)] = e.Name
 		}
 	}

@@ -152,6 +152,10 @@ func (c *code) prepare(k *pack.Package) ([]byte, error) {
 		return nil, refuse(k.File, "", "%v", err)
 	}
 	c.report = report
+	// The engine would read a section of names as it comes: with room for as many as it announces, and words that end up in errors.
+	if metered, err = wasm.WithoutCustoms(metered); err != nil {
+		return nil, refuse(k.File, "", "%v", err)
+	}
 	metered, c.resettable, err = exposeState(metered)
 	if err != nil {
 		return nil, refuse(k.File, "", "%v", err)

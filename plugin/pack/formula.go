@@ -242,6 +242,9 @@ func (p *formulaParser) name() (string, error) {
 	return name, nil
 }
 
+// ValidName reports whether s is a name as manifests have them: short, a letter first, then letters, digits, "_", "-" and ".".
+func ValidName(s string) bool { return isName(s) }
+
 // isName reports whether s may name a validator or a key.
 func isName(s string) bool {
 	if s == "" || s == "of" || len(s) > maxName || !('a' <= s[0]|0x20 && s[0]|0x20 <= 'z') {

@@ -87,3 +87,18 @@ func WithoutCustom(b []byte, names ...string) ([]byte, error) {
 	}
 	return append(out, b[kept:]...), nil
 }
+
+// WithoutCustoms returns a copy of b without any custom section. All other bytes are as they were. The error is an *Error: b is no module.
+func WithoutCustoms(b []byte) ([]byte, error) {
+	secs, err := sections(b)
+	if err != nil {
+		return nil, err
+	}
+	out := append(make([]byte, 0, len(b)), header...)
+	for _, s := range secs {
+		if s.ID != SectionCustom {
+			out = append(out, b[s.Offset:s.End]...)
+		}
+	}
+	return out, nil
+}
