@@ -16,8 +16,8 @@ type extension struct {
 	info   *hook.Info
 	i      *instance
 	conn   hook.Conn
-	bucket *bucket // nil = as much as it likes
-	fuel   int64   // of one call
+	purse  purse
+	fuel   int64 // of one call
 	now    hook.Instant
 	op     hook.Op   // of the call that runs, or ran last
 	live   bool      // attached
@@ -33,9 +33,11 @@ type extension struct {
 // New returns the plugin for one connection, ready to be attached: with an instance of its own, which it gives back when it is detached, or
 // when it is dropped without. It is safe for concurrent use and takes about 30 µs, or 1 µs when an instance waits in the pool. An error that
 // matches ErrQuarantined says that the plugin failed too often.
-func (m *Module) New() (hook.Extension, error) { return m.newExtension(m.policy.newBucket()) }
+func (m *Module) New() (hook.Extension, error) {
+	return m.newExtension(purse{bucket: m.policy.newBucket()})
+}
 
-func (m *Module) newExtension(b *bucket) (*extension, error) {
+func (m *Module) newExtension(p purse) (*extension, error) {
 	if m.record.quarantined() {
 		return nil, fmt.Errorf("plugin %s failed %d times in this process: %w", m.title(), MaxFaults, ErrQuarantined)
 	}
@@ -43,12 +45,12 @@ func (m *Module) newExtension(b *bucket) (*extension, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plugin %s: %w", m.title(), err)
 	}
-	return m.extend(i, b), nil
+	return m.extend(i, p), nil
 }
 
 // extend makes an extension of an instance.
-func (m *Module) extend(i *instance, b *bucket) *extension {
-	x := &extension{m: m, info: m.info, i: i, bucket: b, fuel: m.fuel()}
+func (m *Module) extend(i *instance, p purse) *extension {
+	x := &extension{m: m, info: m.info, i: i, purse: p, fuel: m.fuel()}
 	m.runtime.retain(m.code)
 	x.lease = runtime.AddCleanup(x, func(i *instance) { i.m.release(i) }, i)
 	return x
@@ -207,8 +209,8 @@ func (x *extension) room(b *[contextSize]byte, n int) int {
 // very event that is being told.
 func (x *extension) run(fuel int64) (result int64, ok bool) {
 	i := x.i
-	if x.bucket != nil {
-		fuel = x.bucket.has(fuel, x.now, x.op)
+	if x.purse.bucket != nil {
+		fuel = x.purse.has(fuel, x.now, x.op)
 	}
 	i.serving = x
 	i.g.setFuel(fuel)
@@ -231,8 +233,8 @@ func (x *extension) account(used int64) {
 	x.usage.Calls++
 	x.usage.Fuel += uint64(used)
 	x.usage.MaxFuel = max(x.usage.MaxFuel, uint64(used))
-	if x.bucket != nil {
-		x.bucket.take(used)
+	if x.purse.bucket != nil {
+		x.purse.take(used)
 	}
 }
 
@@ -240,7 +242,7 @@ func (x *extension) account(used int64) {
 func (x *extension) stopped(result, left, fuel int64, err error) {
 	switch {
 	case left < 0 && fuel < x.fuel:
-		x.fail(fmt.Errorf("%w: the connection's plugins may run %d instructions a second, and %d for each packet", ErrFuel, x.bucket.rate, x.bucket.perPacket), err)
+		x.fail(fmt.Errorf("%w: the connection's plugins may run %d instructions a second, and %d for each packet", ErrFuel, x.purse.rate, x.purse.perPacket), err)
 	case left < 0:
 		x.fail(fmt.Errorf("%w after %d instructions", ErrFuel, fuel), err)
 	case err != nil:

@@ -15,16 +15,17 @@ func (h *Host) Exchange() (accept, offer bool) { return h.Accept != nil, len(h.O
 
 // Extend implements quic.Extensions.
 func (h *Host) Extend(c *quic.Conn) ([]quic.Attachment, quic.Extender, error) {
-	list, err := h.attachments()
+	s := h.newSession(c)
+	list, err := s.attachments()
 	if err != nil {
 		return nil, nil, err
 	}
-	return list, h.newSession(c), nil
+	return list, s, nil
 }
 
 // Resume implements quic.Extender.
 func (s *session) Resume(offers []hook.Offer) ([]hook.Extension, bool) {
-	return s.h.resume(s.link.Server(), s.bucket, offers)
+	return s.resume(s.link.Server(), offers)
 }
 
 // News implements quic.Extender.

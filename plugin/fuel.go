@@ -21,12 +21,18 @@ const (
 	initFuel     = attachFactor * DefaultFuel // of pq_init, pq_abi, pq_ctx and pq_buf
 )
 
-// bucket is the fuel of one connection. Its clock is the connection's.
+// bucket is the fuel of one connection. Its clock is the connection's, and it is used under the connection's lock.
 type bucket struct {
 	rate, burst int64
 	perPacket   int64
 	level       int64
 	at          hook.Instant // when level was right
+}
+
+// purse is what one plugin pays from: the bucket that all plugins of its connection share. The zero value has no end.
+type purse struct {
+	*bucket
+	leave int64 // of the level is for others
 }
 
 func newBucket(rate, burst, perPacket int64) *bucket {
@@ -39,14 +45,15 @@ const byPacket = 1<<hook.OpReceiveDatagram | 1<<hook.OpReceivePayload | 1<<hook.
 	1<<hook.OpCongestionSent | 1<<hook.OpAckPolicy | 1<<hook.OpRTTSample
 
 // has returns how much of n may be used at now, for a call of op.
-func (b *bucket) has(n int64, now hook.Instant, op hook.Op) int64 {
+func (p purse) has(n int64, now hook.Instant, op hook.Op) int64 {
+	b := p.bucket
 	if uint64(byPacket)>>op&1 != 0 || op == hook.OpPacketAcked || op == hook.OpPacketLost {
 		b.level = min(b.level+b.perPacket, b.burst)
 	}
-	if b.level < n && now > b.at {
+	if b.level-p.leave < n && now > b.at {
 		b.refill(now)
 	}
-	return max(min(b.level, n), 0)
+	return max(min(b.level-p.leave, n), 0)
 }
 
 func (b *bucket) refill(now hook.Instant) {

@@ -8,7 +8,7 @@ import (
 )
 
 func TestABucketFillsWithTheConnectionsClock(t *testing.T) {
-	b := newBucket(50_000_000, 5_000_000, 0)
+	b := purse{bucket: newBucket(50_000_000, 5_000_000, 0)}
 	const start hook.Instant = 1 << 50 // a clock that began long ago
 	if n := b.has(200_000, start, hook.OpTimer); n != 200_000 {
 		t.Errorf("%d units at the beginning, want 200000", n)
@@ -29,7 +29,7 @@ func TestABucketFillsWithTheConnectionsClock(t *testing.T) {
 }
 
 func TestPacketsBringFuelAndTimersDoNot(t *testing.T) {
-	b := newBucket(50_000_000, 5_000_000, 2_000)
+	b := purse{bucket: newBucket(50_000_000, 5_000_000, 2_000)}
 	b.take(5_000_000)
 	for _, op := range hook.Ops() {
 		before := b.level

@@ -124,7 +124,7 @@ func pages(m *pack.Manifest) int { return orDefault(m.Limits.MemoryPages, wasm.D
 
 // tryAttach attaches the plugin to nothing and looks at what that took.
 func (m *Module) tryAttach() (*InspectedAttach, error) {
-	x, err := m.newExtension(nil)
+	x, err := m.newExtension(purse{})
 	if err != nil {
 		return nil, err
 	}

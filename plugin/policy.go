@@ -19,7 +19,7 @@ type Policy struct {
 	MaxSize   int // bytes of a package; 0 = pack.MaxSize
 	MaxPages  int // of 64 KiB, of memory; 0 = pack.MaxMemoryPages
 	MaxFuel   int // of one call; 0 = DefaultFuel
-	FuelRate  int // of all plugins of a connection together, in a second; 0 = DefaultFuelRate, negative = off
+	FuelRate  int // of all plugins of a connection together, in a second; 0 = DefaultFuelRate, negative = what this one runs does not count
 	FuelBurst int // … and at once; 0 = DefaultFuelBurst
 
 	// FuelPerPacket is what they may run beside that for each call that a packet brings; 0 = DefaultFuelPerPacket, negative = nothing.

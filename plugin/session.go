@@ -30,7 +30,8 @@ var _ link = (*quic.Conn)(nil)
 type session struct {
 	h      *Host
 	link   link
-	bucket *bucket // of the plugins that peers sent, together; used under the connection's lock
+	own    purse // of what this end attaches and offers
+	theirs purse // of what the peer sent, which leaves some to the others
 	log    *slog.Logger
 	ctx    context.Context // ends with the connection
 	end    context.CancelFunc
@@ -46,22 +47,19 @@ type session struct {
 func (h *Host) newSession(l link) *session {
 	ctx, end := context.WithCancel(context.Background())
 	s := &session{h: h, link: l, log: h.logger(), ctx: ctx, end: end, ours: map[uint64]*Use{}, need: map[uint64]*hook.Offer{}, since: map[uint64]pack.Digest{}}
-	if h.Accept != nil {
-		p := h.accept()
-		s.bucket = p.newBucket()
-	}
+	s.own, s.theirs = h.purses()
 	return s
 }
 
 // attachments makes what every connection has.
-func (h *Host) attachments() ([]quic.Attachment, error) {
+func (s *session) attachments() ([]quic.Attachment, error) {
 	var list []quic.Attachment
-	for i := range h.Attach {
-		u := &h.Attach[i]
+	for i := range s.h.Attach {
+		u := &s.h.Attach[i]
 		config, err := u.config()
 		if err == nil {
 			var x hook.Extension
-			if x, err = u.Plugin.New(); err == nil {
+			if x, err = s.extension(u.Plugin); err == nil {
 				list = append(list, quic.Attachment{Extension: x, Config: config})
 				continue
 			}
@@ -72,6 +70,15 @@ func (h *Host) attachments() ([]quic.Attachment, error) {
 		return nil, err
 	}
 	return list, nil
+}
+
+// extension makes one of this end's own plugins.
+func (s *session) extension(p Plugin) (hook.Extension, error) {
+	m, ok := p.(*Module)
+	if !ok {
+		return p.New()
+	}
+	return m.newExtension(m.policy.pays(s.own))
 }
 
 // discard gives back an extension that was not attached.
@@ -164,15 +171,15 @@ func (s *session) answered(local uint64, a hook.Answer) {
 	if m.manifest.Mode == hook.Local {
 		return
 	}
-	if err := s.start(local, m, m.policy.newBucket()); err != nil {
+	if err := s.start(local, m, m.policy.pays(s.own)); err != nil {
 		s.log.Warn("plugin is not attached", "id", m.manifest.ID, "err", err)
 		s.link.DetachOffer(local, hook.DetachFault, sentence(err))
 	}
 }
 
 // start attaches a plugin of the exchange here.
-func (s *session) start(local uint64, m *Module, b *bucket) error {
-	x, err := m.newExtension(b)
+func (s *session) start(local uint64, m *Module, p purse) error {
+	x, err := m.newExtension(p)
 	if err != nil {
 		return err
 	}
@@ -391,7 +398,7 @@ func (m *Module) fits(o *hook.Offer, server bool) error {
 
 // runTheirs attaches a plugin of the peer.
 func (s *session) runTheirs(o *hook.Offer, m *Module) {
-	err := s.start(o.Local, m, s.bucket)
+	err := s.start(o.Local, m, m.policy.pays(s.theirs))
 	switch {
 	case errors.Is(err, ErrQuarantined):
 		s.refuse(o, RefuseFaults, sentence(err))
@@ -428,10 +435,10 @@ func (s *session) close() {
 
 // resume returns what runs the plugins that an earlier connection agreed on. It does not wait, so it knows only what is in memory: without that
 // the connection begins as one that never met the peer.
-func (h *Host) resume(server bool, b *bucket, offers []hook.Offer) ([]hook.Extension, bool) {
+func (s *session) resume(server bool, offers []hook.Offer) ([]hook.Extension, bool) {
 	var list []hook.Extension
 	for i := range offers {
-		x := h.again(server, b, &offers[i])
+		x := s.again(server, &offers[i])
 		if x == nil {
 			for _, x := range list {
 				discard(x)
@@ -444,7 +451,8 @@ func (h *Host) resume(server bool, b *bucket, offers []hook.Offer) ([]hook.Exten
 }
 
 // again returns what runs one of them, or nil.
-func (h *Host) again(server bool, b *bucket, o *hook.Offer) hook.Extension {
+func (s *session) again(server bool, o *hook.Offer) hook.Extension {
+	h := s.h
 	ours := o.Local&1 == 1 == server
 	if ours {
 		for i := range h.Offer {
@@ -453,7 +461,7 @@ func (h *Host) again(server bool, b *bucket, o *hook.Offer) hook.Extension {
 				continue // it is to run with other settings now
 			}
 			if ok && m.digest == o.Digest && m.fits(o, server) == nil {
-				return extensionOrNil(m.newExtension(m.policy.newBucket()))
+				return extensionOrNil(m.newExtension(m.policy.pays(s.own)))
 			}
 		}
 		return nil
@@ -473,7 +481,7 @@ func (h *Host) again(server bool, b *bucket, o *hook.Offer) hook.Extension {
 	if m.fits(o, server) != nil {
 		return nil
 	}
-	return extensionOrNil(m.newExtension(b))
+	return extensionOrNil(m.newExtension(m.policy.pays(s.theirs)))
 }
 
 func extensionOrNil(x *extension, err error) hook.Extension {

@@ -52,7 +52,7 @@ func join(t *testing.T, client, server *Host) *wire {
 		e := w.ends[i]
 		s := h.newSession(e)
 		e.s = s
-		list, err := h.attachments()
+		list, err := s.attachments()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -274,24 +274,24 @@ func TestAPluginTravelsIsCheckedAndRuns(t *testing.T) {
 	// A third process warms up, and takes it up again at once.
 	third := &Host{Runtime: process(t), Accept: client.Accept, Cache: kept}
 	offer := w.ends[0].offers[1]
-	if _, ok := third.resume(false, nil, []hook.Offer{offer}); ok {
+	if _, ok := third.newSession(nil).resume(false, []hook.Offer{offer}); ok {
 		t.Error("what is not in memory was taken up again at once")
 	}
 	if n, err := third.Warm(t.Context()); n != 1 || err != nil {
 		t.Fatalf("Warm = %d, %v", n, err)
 	}
-	list, ok := third.resume(false, nil, []hook.Offer{offer})
+	list, ok := third.newSession(nil).resume(false, []hook.Offer{offer})
 	if !ok || len(list) != 1 {
 		t.Fatal("what is in memory was not taken up again")
 	}
 	discard(list[0])
-	if list, ok := server.resume(true, nil, []hook.Offer{offer}); !ok {
+	if list, ok := server.newSession(nil).resume(true, []hook.Offer{offer}); !ok {
 		t.Error("the end that offers it does not take it up again")
 	} else {
 		discard(list[0])
 	}
 	offer.Digest[0]++
-	if _, ok := third.resume(false, nil, []hook.Offer{offer}); ok {
+	if _, ok := third.newSession(nil).resume(false, []hook.Offer{offer}); ok {
 		t.Error("another plugin was taken up again")
 	}
 }

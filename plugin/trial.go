@@ -38,7 +38,7 @@ func (c *code) try(ctx context.Context, k *pack.Package) error {
 				return refuse(k.File, "", "%v", err)
 			}
 		}
-		x := m.extend(i, nil)
+		x := m.extend(i, purse{})
 		i = nil
 		if err := x.Attach(&trialConn{}, &hook.AttachState{Now: 1, Server: server, Config: config}); err != nil {
 			return tried(k.File, err)
