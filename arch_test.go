@@ -44,7 +44,7 @@ var layers = map[string][]string{
 	"internal/bench":   {"quic", "interop/certs", "peers", "peers/perf"},
 	"plugin":           {"hook", "quic", "plugin/cache", "plugin/pack", "plugin/wasm"},
 	"plugin/cache":     {"plugin/pack"},
-	"plugin/lab":       {"hook", "internal/qlog", "internal/virtual", "internal/wire", "netsim"},
+	"plugin/lab":       {"hook", "internal/packetlog", "internal/qlog", "internal/virtual", "netsim"},
 	"plugin/pack":      {"hook", "plugin/wasm"},
 	"plugin/build":     {"plugin/pack", "plugin/wat"},
 	"plugin/drive":     {"hook"},

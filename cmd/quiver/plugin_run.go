@@ -136,15 +136,15 @@ func (l packetLog) line(e *lab.PacketEvent) {
 	switch e.Kind {
 	case lab.PacketRecovered:
 		end := map[bool]string{false: "client", true: "server"}[e.Server]
-		l.print(true, "%9s  %s: %s recovered %d\n", at, end, e.ID[strings.LastIndexByte(e.ID, '.')+1:], e.Number)
+		l.print(true, "%9s  %s: %s recovered %d\n", at, end, e.ID[strings.LastIndexByte(e.ID, '.')+1:], e.Count)
 	case lab.PacketGivenUp:
-		l.print(false, "%9s  %s  %s %d given up as lost\n", at, way, e.Type, e.Number)
+		l.print(false, "%9s  %s  %s given up as lost\n", at, way, e.Packet)
 	default:
 		mark := ""
 		if e.Kind == lab.PacketDropped {
 			mark = "  LOST"
 		}
-		l.print(e.Own, "%9s  %s  %-9s %4d  %s%s\n", at, way, e.Type, e.Number, strings.Join(e.Frames, "  "), mark)
+		l.print(e.Own, "%9s  %s  %-14s %s%s\n", at, way, e.Packet, strings.Join(e.Frames, " · "), mark)
 	}
 }
 

@@ -87,8 +87,8 @@ func TestWhatIsKeptIsBounded(t *testing.T) {
 	for i := range 2 * maxNames {
 		fmt.Fprintf(p, `{"name":"plugin:attached","data":{"plugin":"a.b","first_frame_type":%d,"frames":["x"]}}`+"\n", i)
 	}
-	if len(p.names) > maxNames {
-		t.Errorf("%d names are kept, want at most maxNames = %d", len(p.names), maxNames)
+	if len(p.reader.names) > maxNames {
+		t.Errorf("%d names are kept, want at most maxNames = %d", len(p.reader.names), maxNames)
 	}
 	out.Reset()
 	frames := strings.TrimSuffix(strings.Repeat(`{"frame_type":"ping"},`, 3*maxFrames), ",")

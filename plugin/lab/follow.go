@@ -1,18 +1,12 @@
 package lab
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
-	"strings"
 	"time"
 
-	"github.com/seed51309289/quiver/hook"
+	"github.com/seed51309289/quiver/internal/packetlog"
 	"github.com/seed51309289/quiver/internal/qlog"
 	"github.com/seed51309289/quiver/internal/virtual"
-	"github.com/seed51309289/quiver/internal/wire"
 	"github.com/seed51309289/quiver/netsim"
 )
 
@@ -21,13 +15,13 @@ type PacketEvent struct {
 	At     time.Duration // since the first packet of the connection
 	Sent   time.Duration // when the packet left
 	Kind   PacketEventKind
-	Server bool     // it is the server's packet; of Recovered: the server recovered it
-	Type   string   // "initial", "handshake", "1RTT" …
-	Number uint64   // of the packet; of Recovered: how many
+	Server bool     // it is the server's packet; of PacketRecovered: the server recovered it
+	Packet string   // type and number: "initial 0", "1RTT 12"
 	Bytes  int      // of UDP payload that are the packet's
-	Frames []string // those of extensions by name: "fec.REPAIR 1180B"
+	Frames []string // those of extensions by name: "fec REPAIR 1180B"
 	Own    bool     // there are frames of extensions among them
-	ID     string   // of Recovered: the extension
+	ID     string   // of PacketRecovered: the extension
+	Count  uint64   // of PacketRecovered: packets
 }
 
 // PacketEventKind says what happened to a packet.
@@ -58,8 +52,6 @@ func Follow(ctx context.Context, s *Scenario, setup Setup, tell func(*PacketEven
 type follower struct {
 	tell      func(*PacketEvent)
 	pair      *virtual.Pair
-	names     [][]string              // of frames, for each extension in the order in which they were numbered
-	numbered  []string                // ids of these
 	waiting   [2][]PacketEvent        // sent, and not seen as a datagram yet; bounded by a train of packets
 	flying    map[*byte][]PacketEvent // packets by the datagram that they are in; bounded by what the network holds
 	recovered [2]map[string]uint64
@@ -68,7 +60,7 @@ type follower struct {
 // configure has an end's log written to the follower.
 func (f *follower) configure(side netsim.Side, cfg *virtual.Config) {
 	f.recovered[side] = map[string]uint64{}
-	cfg.Log = qlog.New(&record{f, side}, qlog.Header{Vantage: sideName(side)})
+	cfg.Log = qlog.New(&record{f, side, packetlog.NewReader()}, qlog.Header{Vantage: sideName(side)})
 }
 
 // watch begins to look at the network of a pair.
@@ -83,118 +75,28 @@ func (f *follower) watch(pair *virtual.Pair) {
 	}
 }
 
-// know remembers the names of an extension's frames.
-func (f *follower) know(info *hook.Info) {
-	for _, id := range f.numbered {
-		if id == info.ID {
-			return
-		}
-	}
-	var names []string
-	short := info.ID[strings.LastIndexByte(info.ID, '.')+1:]
-	for _, decl := range info.Frames {
-		names = append(names, short+"."+decl.Name)
-	}
-	f.numbered, f.names = append(f.numbered, info.ID), append(f.names, names)
-}
-
 // record takes the records of one end's log.
 type record struct {
-	f    *follower
-	side netsim.Side
+	f      *follower
+	side   netsim.Side
+	reader *packetlog.Reader
 }
 
-// logRecord is as much as is of interest of a record in a qlog.
-type logRecord struct {
-	Name string
-	Data struct {
-		Header struct {
-			Type   string `json:"packet_type"`
-			Number uint64 `json:"packet_number"`
-		}
-		Raw    struct{ Length int }
-		Frames []logFrame
-	}
-}
-
-type logFrame struct {
-	Name   string `json:"frame_type"`
-	Type   uint64 `json:"frame_type_bytes"`
-	Stream uint64 `json:"stream_id"`
-	Offset uint64
-	Fin    bool
-	Ranges [][]uint64 `json:"acked_ranges"`
-	Raw    struct {
-		Length  int
-		Payload int `json:"payload_length"`
-	}
-}
-
-// Write takes one record.
+// Write takes one record, which the log writes whole.
 func (r *record) Write(p []byte) (int, error) {
-	var l logRecord
-	if json.Unmarshal(bytes.TrimPrefix(p, []byte{0x1e}), &l) != nil {
+	var in packetlog.Event
+	if !r.reader.Read(p, &in) {
 		return len(p), nil
 	}
-	e := PacketEvent{Server: r.side == netsim.Right, Type: l.Data.Header.Type, Number: l.Data.Header.Number, Bytes: l.Data.Raw.Length}
-	switch l.Name {
-	case "quic:packet_sent":
-		for i := range l.Data.Frames {
-			text, own := r.f.frame(&l.Data.Frames[i])
-			e.Frames, e.Own = append(e.Frames, text), e.Own || own
-		}
+	e := PacketEvent{Server: r.side == netsim.Right, Packet: in.Packet(), Bytes: in.Bytes, Frames: in.Frames, Own: in.Own}
+	switch in.Kind {
+	case packetlog.Sent:
 		r.f.waiting[r.side] = append(r.f.waiting[r.side], e)
-	case "quic:packet_lost":
+	case packetlog.Lost:
 		e.Kind = PacketGivenUp
 		r.f.say(e)
 	}
 	return len(p), nil
-}
-
-var _ io.Writer = (*record)(nil)
-
-// frame writes a frame as a word and its most telling numbers.
-func (f *follower) frame(l *logFrame) (text string, own bool) {
-	switch l.Name {
-	case "plugin":
-		return fmt.Sprintf("%s %dB", f.name(l.Type), max(l.Raw.Length, l.Raw.Payload)), true
-	case "stream":
-		text = fmt.Sprintf("STREAM %d @%d+%d", l.Stream, l.Offset, max(l.Raw.Length, l.Raw.Payload))
-		if l.Fin {
-			text += " fin"
-		}
-		return text, false
-	case "ack":
-		return "ACK " + ranges(l.Ranges), false
-	}
-	return strings.ToUpper(l.Name), false
-}
-
-// ranges writes the latest three ranges of an acknowledgment.
-func ranges(list [][]uint64) string {
-	var words []string
-	for i, r := range list {
-		if i == 3 {
-			words = append(words, "…")
-			break
-		}
-		switch {
-		case len(r) == 1:
-			words = append(words, fmt.Sprint(r[0]))
-		case len(r) == 2:
-			words = append(words, fmt.Sprintf("%d-%d", r[0], r[1]))
-		}
-	}
-	return strings.Join(words, ",")
-}
-
-// name returns the name of an extension's frame by its type.
-func (f *follower) name(kind uint64) string {
-	n := kind - uint64(wire.FramePlugin)
-	if x := n / hook.MaxFrames; x < uint64(len(f.names)) && n%hook.MaxFrames < uint64(len(f.names[x])) {
-		return f.names[x][n%hook.MaxFrames]
-	}
-	return fmt.Sprintf("frame %#x", kind)
 }
 
 // datagram takes a datagram as it leaves: the packets in it are those that were logged first.
@@ -246,7 +148,7 @@ func (f *follower) look(c *virtual.Peer) {
 	for _, x := range c.ExtensionStats(nil) {
 		if n := x.Recovered - f.recovered[side][x.ID]; n > 0 {
 			f.recovered[side][x.ID] = x.Recovered
-			f.say(PacketEvent{Kind: PacketRecovered, Server: side == netsim.Right, Number: n, ID: x.ID})
+			f.say(PacketEvent{Kind: PacketRecovered, Server: side == netsim.Right, Count: n, ID: x.ID})
 		}
 	}
 }

@@ -51,7 +51,7 @@ func TestFollowingTellsOfEveryPacketAndChangesNothing(t *testing.T) {
 		t.Errorf("told of %d packets that the network lost, it lost %d datagrams", n, want)
 	}
 	named := count(list, func(e *PacketEvent) bool {
-		return e.Own && strings.Contains(strings.Join(e.Frames, " "), "beacon.BEACON 8B")
+		return e.Own && strings.Contains(strings.Join(e.Frames, " "), "beacon BEACON 8B")
 	})
 	if written := rep.Client.Extensions[0].FramesWritten + rep.Server.Extensions[0].FramesWritten; named > written || named+5 < written || named == 0 {
 		t.Errorf("%d packets have a BEACON by name, %d were written", named, written)

@@ -46,7 +46,7 @@ func once(ctx context.Context, s *Scenario, setup *Setup, seed uint64, f *follow
 	if f != nil {
 		f.watch(pair)
 	}
-	refused := attach(pair, setup, f)
+	refused := attach(pair, setup)
 	load, err := pair.Start(flows(s), s.Parallel)
 	if err != nil {
 		return rep, fmt.Errorf("lab: %w", err)
@@ -75,13 +75,13 @@ func once(ctx context.Context, s *Scenario, setup *Setup, seed uint64, f *follow
 }
 
 // attach has the extensions attached to each connection as soon as there is one. The error that it points to is the first refusal.
-func attach(pair *virtual.Pair, setup *Setup, f *follower) *error {
+func attach(pair *virtual.Pair, setup *Setup) *error {
 	var refused error
 	for _, e := range []*virtual.Endpoint{pair.Client, pair.Server} {
 		list := setup.end(e.Side).Extensions
 		e.OnConn = func(c *virtual.Peer) {
 			for i, x := range list {
-				if err := extend(c, x, f); err != nil && refused == nil {
+				if err := extend(c, x); err != nil && refused == nil {
 					refused = fmt.Errorf("%s: extension %d: %w", sideName(c.End.Side), i, err)
 				}
 			}
@@ -90,13 +90,10 @@ func attach(pair *virtual.Pair, setup *Setup, f *follower) *error {
 	return &refused
 }
 
-func extend(c *virtual.Peer, x Extension, f *follower) error {
+func extend(c *virtual.Peer, x Extension) error {
 	do, err := x.New()
 	if err != nil {
 		return err
-	}
-	if f != nil {
-		f.know(do.Info())
 	}
 	return c.Extend(do, x.Config)
 }
