@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/seed51309289/quiver/plugin"
@@ -47,8 +48,9 @@ With --diff, FILE.wasm is compared with another version: permissions first. A li
 			return err
 		}
 		changes := inspect.Diff(old, facts)
-		if changes == nil {
-			changes = []inspect.Change{}
+		if len(changes) == 0 {
+			changes = []inspect.Change{} // in JSON an empty list
+			fmt.Fprintln(cmd.ErrOrStderr(), "They are the same.")
 		}
 		return show(cmd, *asJSON, changes, func() error { return inspect.WriteDiff(cmd.OutOrStdout(), changes) })
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
+	"os"
 
 	"github.com/seed51309289/quiver/plugin/pack"
 	"github.com/spf13/cobra"
@@ -23,10 +24,11 @@ overwritten. stdout is the public key in one line.`,
 				return err
 			}
 			public := pack.PublicKey(key.Public().(ed25519.PublicKey))
-			if err := pack.WritePrivateKey(args[0], key); err != nil {
+			if err := pack.WritePublicKey(args[0]+".pub", public); err != nil {
 				return err
 			}
-			if err := pack.WritePublicKey(args[0]+".pub", public); err != nil {
+			if err := pack.WritePrivateKey(args[0], key); err != nil {
+				os.Remove(args[0] + ".pub") // ours: it was not there before
 				return err
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), public)
