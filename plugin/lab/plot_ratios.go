@@ -83,7 +83,7 @@ func (f *frame) ratios(g RatioGroup, left, width float64) {
 	middle := left + width/2
 	if s.Scenarios > 0 {
 		f.d.text("note", "middle", middle, f.top+f.height+36, fmt.Sprintf("median %s", digits(roundTo(s.Median, 3))))
-		f.d.text("note", "middle", middle, f.top+f.height+52, fmt.Sprintf("faster in %.0f %%, slower in %.0f %%", 100*s.Share(), 100*float64(s.Slower)/float64(s.Scenarios)))
+		f.d.text("note", "middle", middle, f.top+f.height+52, fmt.Sprintf("%.0f %% faster, %.0f %% slower", 100*s.Share(), 100*float64(s.Slower)/float64(s.Scenarios)))
 	}
 	f.d.text("name", "middle", middle, f.top+f.height+18, g.Name)
 }
