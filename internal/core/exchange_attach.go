@@ -161,10 +161,11 @@ func (c *Conn) tellResumed() {
 }
 
 // dropResumed ends what was taken up again for early data that is not sent, or not
-// taken: everything is exchanged anew.
+// taken: everything is exchanged anew. What is over already counts too: the peer
+// never heard of its number.
 func (c *Conn) dropResumed() {
 	e := c.exch
-	if e == nil || len(e.plugins) == 0 || e.taken {
+	if e == nil || e.taken {
 		return
 	}
 	for _, p := range append([]*plugin(nil), e.plugins...) {
