@@ -85,6 +85,7 @@ type PacketPlan struct {
 	Early    bool   // a 0-RTT packet
 
 	// Packets.BeginPacket may set these.
+	// Both are done as far as the packet has room beside what waits and cannot be cut, such as a DATAGRAM frame of the largest size.
 	Reserve int // bytes to leave free at the end of the packet; at most MaxReserve. A reserved frame of the same extension may take them
 	Ride    int // index of a frame to append once the packet carries something that was not an ACK; -1 = none
 }

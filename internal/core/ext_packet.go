@@ -7,7 +7,8 @@ import (
 )
 
 // maxKept is how many bytes of a packet all extensions together may keep free.
-// limit: what is beyond is not granted, and never more than a quarter of the room.
+// limit: what is beyond is not granted, and never more than a quarter of the room,
+// nor what a frame needs that waits and cannot be cut.
 const maxKept = 256
 
 // scratch holds the events that extensions see: here, so that telling them
@@ -78,9 +79,27 @@ func (a *attached) checkPlan(reserve, ride int) {
 	}
 }
 
+// uncut is how many bytes the largest frame takes that waits to be sent and cannot
+// be cut: a packet that keeps so much free that it does not fit would never carry it.
+func (c *Conn) uncut() (n int) {
+	if c.datagramsWait() {
+		size := len(c.datagrams.out.front())
+		n = wire.SizeDatagramHeader(size) + size
+	}
+	if c.control&ctlExchange != 0 {
+		for i := range c.exch.out {
+			if f := &c.exch.out[i]; f.send {
+				n = max(n, len(f.frame))
+			}
+		}
+	}
+	return n
+}
+
 // keep leaves room in p for what a wants.
 func (x *extensions) keep(a *attached, p *packet, reserve, ride int) {
-	most := min(maxKept, (p.limit+x.kept-p.payload)/4) - x.kept
+	room := p.limit + x.kept - p.payload
+	most := max(min(maxKept, room/4, room-x.conn.uncut())-x.kept, 0)
 	if ride >= 0 && a.active && x.conn.mayCarry(p) && (!p.early || a.info.Frames[ride].Early) {
 		if room := wire.SizePluginHeader(hook.MaxRideAlong) + a.info.Frames[ride].MaxLen + 1; room <= most {
 			a.ride = ride
