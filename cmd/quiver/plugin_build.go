@@ -63,11 +63,23 @@ func buildPlugin(cmd *cobra.Command, o *buildOptions, dir string) error {
 	if o.check {
 		return checkBuild(cmd, name, m)
 	}
-	if err := interop.WriteFileAtomic(name, sealed); err != nil {
+	if err := keepBuilt(cmd, name, sealed, m); err != nil {
 		return err
 	}
 	printBuilt(cmd, name, m)
 	return nil
+}
+
+// keepBuilt writes a package, unless the one that is there is the same, perhaps with signatures.
+func keepBuilt(cmd *cobra.Command, name string, sealed []byte, m *plugin.Module) error {
+	if there, err := readPlugin(name); err == nil && len(there.Signatures) > 0 {
+		if there.Digest == m.Digest() {
+			fmt.Fprintf(cmd.ErrOrStderr(), "Nothing changed: %s keeps its signatures.\n", name)
+			return nil
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s was signed, and is another one now: sign it again.\n", name)
+	}
+	return interop.WriteFileAtomic(name, sealed)
 }
 
 // checkBuild compares a package with what was built again.

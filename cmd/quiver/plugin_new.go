@@ -99,6 +99,9 @@ func createPlugin(cmd *cobra.Command, l *sdk.Language, kind, dir, id string) err
 	}
 	file := filepath.Join(dir, id[strings.LastIndexByte(id, '.')+1:]+".wasm")
 	fmt.Fprintf(talk, "Made %s, which takes %s to build. Next:\n", id, l.Need())
+	if setup := l.Setup(); setup != "" {
+		fmt.Fprintf(talk, "  cd %s && %s\n", dir, setup)
+	}
 	for _, line := range []string{"build " + dir, "inspect " + file, "test " + file} {
 		fmt.Fprintf(talk, "  quiver plugin %s\n", line)
 	}

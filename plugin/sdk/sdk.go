@@ -21,18 +21,22 @@ type Language struct {
 	Name  string
 	dir   string   // of what all its templates share; "" = nothing
 	need  string   // to build
+	setup string   // command to run first in a new directory; "" = none
 	Files []string // that only this language has, to tell a directory's language by
 }
 
 // Languages lists the languages.
 var Languages = []Language{
 	{Name: "c", dir: "c", need: "clang and lld", Files: []string{"plugin.c"}},
-	{Name: "assemblyscript", dir: "as", need: "npm, and with it assemblyscript", Files: []string{"plugin.ts"}},
+	{Name: "assemblyscript", dir: "as", need: "npm", setup: "npm install", Files: []string{"plugin.ts"}},
 	{Name: "wat", need: "nothing but quiver", Files: []string{"plugin.wat"}},
 }
 
 // Need says what building plugins of the language takes.
 func (l *Language) Need() string { return l.need }
+
+// Setup is a command to run in the directory of a new plugin before it is built; "" = none.
+func (l *Language) Setup() string { return l.setup }
 
 // Kinds lists the kinds of plugin that the language has a template for.
 func (l *Language) Kinds() []string {
