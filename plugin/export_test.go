@@ -12,6 +12,8 @@ const (
 	PoolSize   = poolSize
 	MaxModules = maxModules
 	MaxRecords = maxRecords
+
+	MaxPrepared = maxPrepared
 )
 
 // Bare returns a call of the guest of x without the adapter around it, but with fuel: what the engine itself takes.
@@ -52,6 +54,12 @@ func Remember(r *Runtime, d pack.Digest, faults int32) {
 	defer r.mu.Unlock()
 	r.recordOf(d).faults.Store(faults)
 }
+
+// Adopted reports whether m was made from what an earlier process kept, if nobody asked for its report yet.
+func Adopted(m *Module) bool { return m.report == nil }
+
+// Resettable reports whether instances of m serve one connection after the other.
+func Resettable(m *Module) bool { return m.resettable }
 
 // Memory returns the memory of the guest of x.
 func Memory(x hook.Extension) []byte { return x.(*extension).i.mem.buf }

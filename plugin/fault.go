@@ -50,6 +50,7 @@ func (c *code) stackOf(err error) []string {
 	if !errors.As(err, &t) {
 		return nil
 	}
+	c.named.Do(func() { c.names = exportNames(c.file) })
 	for n, name := range t.stack {
 		if exported, ok := c.names[name]; ok {
 			t.stack[n] = exported
@@ -59,8 +60,12 @@ func (c *code) stackOf(err error) []string {
 }
 
 // exportNames returns the names of exported functions by what the engine calls them for want of a name.
-func exportNames(m *wasm.Module) map[string]string {
+func exportNames(k *pack.Package) map[string]string {
 	names := map[string]string{}
+	m, err := wasm.ParseMax(k.Raw, len(k.Raw))
+	if err != nil {
+		return names
+	}
 	for _, e := range m.Exports {
 		if e.Kind == wasm.KindFunc && pack.ValidName(e.Name) { // it stands in errors, and so on terminals
 			names[fmt.Sprintf("$%d", e.Index)] = e.Name

@@ -88,7 +88,7 @@ func (r *Runtime) Inspect(ctx context.Context, name string, file []byte, p Polic
 		return in, nil
 	}
 	defer m.Close()
-	in.Code = m.report
+	in.Code = m.Report()
 	in.imports()
 	in.Limits = InspectedLimits{pages(k.Manifest), m.fuel(), m.attachFuel(), m.resettable}
 	in.Attach, err = m.tryAttach()
@@ -100,11 +100,8 @@ func (r *Runtime) Inspect(ctx context.Context, name string, file []byte, p Polic
 
 // code reports on code that was refused, if it can be read.
 func (in *Inspection) code(k *pack.Package) {
-	m, err := wasm.ParseMax(k.Raw, len(k.Raw))
-	if err != nil {
-		return
-	}
-	if _, in.Code, err = wasm.Meter(m, wasm.Rules{Pages: uint32(k.Manifest.Limits.MemoryPages)}, wasm.DefaultCosts()); err == nil {
+	var err error
+	if in.Code, err = reportOn(k); err == nil {
 		in.imports()
 	}
 	in.Limits.Pages = pages(k.Manifest)

@@ -18,10 +18,9 @@ type instance struct {
 
 // layout says where the things are that host and guest share.
 type layout struct {
-	context      uint32
-	rx, rxLen    uint32
-	tx, txLen    uint32
-	payloadViews bool
+	context   uint32
+	rx, rxLen uint32
+	tx, txLen uint32
 }
 
 // newInstance makes a guest and gives it the state that every connection begins with.

@@ -31,8 +31,10 @@ type code struct {
 	file     *pack.Package // as it was when the code was made
 	info     *hook.Info
 	record   *record
-	report   *wasm.Report
-	names    map[string]string // of functions, for errors
+	told     sync.Once
+	report   *wasm.Report // set by told
+	named    sync.Once
+	names    map[string]string // of functions, for errors; set by named
 	program  program
 	pool     pool
 
@@ -100,8 +102,15 @@ func (m *Module) Package() *pack.Package { return m.file }
 // Grant says what the plugin may do here, and why.
 func (m *Module) Grant() pack.Grant { return m.grant }
 
-// Report tells what can be said of the code without running it.
-func (m *Module) Report() *wasm.Report { return m.report }
+// Report tells what can be said of the code without running it. For a plugin from the cache it takes the time of checking it again.
+func (m *Module) Report() *wasm.Report {
+	m.told.Do(func() {
+		if m.report == nil {
+			m.report, _ = reportOn(m.code.file) // which was checked when it was kept
+		}
+	})
+	return m.report
+}
 
 // fuel is what one call may run.
 func (m *Module) fuel() int64 {
@@ -122,45 +131,60 @@ func (c *code) build(ctx context.Context, k *pack.Package) error {
 	for _, h := range c.manifest.Hooks {
 		c.hooked[h.Op>>6] |= 1 << (h.Op & 63)
 	}
-	metered, err := c.prepare(k)
+	kept := c.runtime.kept
+	if p := kept.get(k); p != nil && c.adopt(ctx, p) == nil {
+		return nil
+	}
+	p, err := c.prepare(k)
 	if err != nil {
 		return err
 	}
-	if c.program, err = c.runtime.engine.compile(ctx, metered); err != nil {
+	if c.program, err = c.runtime.engine.compile(ctx, p.module); err != nil {
 		return refuse(k.File, "", "%v", err)
 	}
+	c.resettable = p.resettable
 	if err := c.try(ctx, k); err != nil {
 		c.close()
 		return err
 	}
+	p.shared = c.shared
+	kept.put(k, p)
 	return nil
 }
 
 // prepare checks the code and gives it fuel.
-func (c *code) prepare(k *pack.Package) ([]byte, error) {
+func (c *code) prepare(k *pack.Package) (p *prepared, err error) {
 	m, err := wasm.ParseMax(k.Raw, len(k.Raw))
 	if err != nil {
 		return nil, refuse(k.File, "", "%v", err)
 	}
-	c.names = exportNames(m)
 	if err := c.checkShape(m, k.File); err != nil {
 		return nil, err
 	}
-	rules := wasm.Rules{Pages: uint32(k.Manifest.Limits.MemoryPages)}
-	metered, report, err := wasm.Meter(m, rules, wasm.DefaultCosts())
-	if err != nil {
+	p = &prepared{}
+	if p.module, c.report, err = wasm.Meter(m, rulesOf(k.Manifest), wasm.DefaultCosts()); err != nil {
 		return nil, refuse(k.File, "", "%v", err)
 	}
-	c.report = report
 	// The engine would read a section of names as it comes: with room for as many as it announces, and words that end up in errors.
-	if metered, err = wasm.WithoutCustoms(metered); err != nil {
+	if p.module, err = wasm.WithoutCustoms(p.module); err != nil {
 		return nil, refuse(k.File, "", "%v", err)
 	}
-	metered, c.resettable, err = exposeState(metered)
+	if p.module, p.resettable, err = exposeState(p.module); err != nil {
+		return nil, refuse(k.File, "", "%v", err)
+	}
+	return p, nil
+}
+
+func rulesOf(m *pack.Manifest) wasm.Rules { return wasm.Rules{Pages: uint32(m.Limits.MemoryPages)} }
+
+// reportOn reports on the code of a package, whether it may run or not.
+func reportOn(k *pack.Package) (*wasm.Report, error) {
+	m, err := wasm.ParseMax(k.Raw, len(k.Raw))
 	if err != nil {
-		return nil, refuse(k.File, "", "%v", err)
+		return nil, err
 	}
-	return metered, nil
+	_, report, err := wasm.Meter(m, rulesOf(k.Manifest), wasm.DefaultCosts())
+	return report, err
 }
 
 // close gives up the code. Instances that serve a connection go on.

@@ -17,8 +17,8 @@ const maxRecords = 1024
 // RuntimeConfig says how a Runtime runs plugins. The zero value is ready to use.
 type RuntimeConfig struct {
 	Engine EngineKind
-	// CacheDir keeps compiled code from one process to the next, and must belong to this user alone: what lies there is executed.
-	// Empty = every process compiles anew.
+	// CacheDir keeps compiled code from one process to the next, and which plugins were checked and tried. It must belong to this user alone:
+	// what lies there is executed. Empty = every process checks and compiles anew.
 	CacheDir string
 }
 
@@ -26,6 +26,7 @@ type RuntimeConfig struct {
 // safe for concurrent use.
 type Runtime struct {
 	engine engine
+	kept   shelf
 
 	mu      sync.Mutex // guards the rest
 	modules map[pack.Digest]*code
@@ -40,7 +41,11 @@ func NewRuntime(c RuntimeConfig) (*Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Runtime{engine: e, modules: map[pack.Digest]*code{}, records: map[pack.Digest]*record{}}, nil
+	r := &Runtime{engine: e, modules: map[pack.Digest]*code{}, records: map[pack.Digest]*record{}}
+	if e.kind() == Compiler {
+		r.kept = shelf(c.CacheDir)
+	}
+	return r, nil
 }
 
 var defaultRuntime = sync.OnceValues(func() (*Runtime, error) { return NewRuntime(RuntimeConfig{}) })

@@ -15,14 +15,12 @@ func (c *code) try(ctx context.Context, k *pack.Package) error {
 	if err != nil {
 		return refuse(k.File, exportInit, "%v", err)
 	}
-	if c.shared, err = i.readLayout(); err != nil {
+	shared, err := i.readLayout()
+	if err != nil {
 		i.g.close()
 		return refuse(k.File, "", "%v", err)
 	}
-	i.acquire()
-	if c.resettable {
-		c.first = takeSnapshot(i.g)
-	}
+	c.learn(i, shared)
 	config, err := c.manifest.Configure(nil)
 	if err != nil {
 		i.g.close()
@@ -47,6 +45,39 @@ func (c *code) try(ctx context.Context, k *pack.Package) error {
 		if x.usage.Faults > 0 {
 			return tried(k.File, x.fault)
 		}
+	}
+	return nil
+}
+
+// learn takes over what all instances have in common from the first.
+func (c *code) learn(i *instance, shared layout) {
+	c.shared = shared
+	i.acquire()
+	if c.resettable {
+		c.first = takeSnapshot(i.g)
+	}
+}
+
+// adopt makes the code ready from what was kept of it. After an error it is as it was.
+func (c *code) adopt(ctx context.Context, p *prepared) (err error) {
+	if c.program, err = c.runtime.engine.compile(ctx, p.module); err != nil {
+		return err
+	}
+	i, err := c.newInstance(ctx)
+	if err == nil {
+		err = i.checkLayout(&p.shared)
+	}
+	if err != nil {
+		if i != nil {
+			i.g.close()
+		}
+		c.program.close()
+		return err
+	}
+	c.resettable = p.resettable
+	c.learn(i, p.shared)
+	if !c.resettable || !c.pool.put(i) {
+		i.g.close()
 	}
 	return nil
 }

@@ -117,7 +117,7 @@ const suffix = ".wasm"
 // Dir returns the directory of the cache.
 func (c *Cache) Dir() string { return c.dir }
 
-// Compiled returns the directory in which the engine may keep native code.
+// Compiled returns the directory in which the host may keep native code, and what it was made from.
 func (c *Cache) Compiled() string { return filepath.Join(c.dir, "compiled") }
 
 // Get returns a package and notes its use. The error is [ErrMissing], or says why the file cannot be read.
@@ -319,7 +319,7 @@ func (c *Cache) Remove(d pack.Digest) error {
 // Cleared is what [Cache.Clear] removed.
 type Cleared struct {
 	Packages int
-	Compiled int   // files of native code
+	Compiled int   // files of native code, and of what it was made from
 	Bytes    int64 // of both
 }
 

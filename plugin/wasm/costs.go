@@ -18,6 +18,9 @@ type Costs struct {
 	EntryShift  uint32 `json:"entry_shift"` // the entries of table.copy and table.init cost their number shifted right by this
 }
 
+// Version is raised when Check refuses what it did not, or when Meter makes something else of the same module.
+const Version = 1
+
 // MaxCost is the most that one of Costs may be, so that no sum overflows.
 const MaxCost = 1 << 20
 
