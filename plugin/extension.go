@@ -25,6 +25,7 @@ type extension struct {
 	flags  uint32    // of the header
 	hooked [2]uint64 // bit n of the pair: operation n is handled
 	fault  error     // not nil: nothing is called any more
+	wanted bool      // it failed for want of the connection's fuel
 	tokens tokens
 	usage  hook.Usage      // Memory aside
 	lease  runtime.Cleanup // gives the instance back if nobody ever attaches
@@ -242,6 +243,7 @@ func (x *extension) account(used int64) {
 func (x *extension) stopped(result, left, fuel int64, err error) {
 	switch {
 	case left < 0 && fuel < x.fuel:
+		x.wanted = true
 		x.fail(fmt.Errorf("%w: the connection's plugins may run %d instructions a second, and %d for each packet", ErrFuel, x.purse.rate, x.purse.perPacket), err)
 	case left < 0:
 		x.fail(fmt.Errorf("%w after %d instructions", ErrFuel, fuel), err)
@@ -263,7 +265,9 @@ func (x *extension) fail(why, err error) {
 	x.hooked = [2]uint64{}
 	x.usage.Faults++
 	x.i.spoiled = true
-	x.m.record.faulted()
+	if x.ownFault() {
+		x.m.record.faulted()
+	}
 	if x.live { // else it is told by what Attach returns, or has nobody to tell
 		x.conn.Fault(x.fault)
 	}

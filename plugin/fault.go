@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/seed51309289/quiver/hook"
 	"github.com/seed51309289/quiver/plugin/pack"
 	"github.com/seed51309289/quiver/plugin/wasm"
 )
@@ -22,8 +23,17 @@ var (
 // ErrQuarantined says that a plugin failed too often in this process: no connection gets it any more.
 var ErrQuarantined = errors.New("plugin is quarantined")
 
-// MaxFaults is how often a plugin may fail before it is quarantined.
+// MaxFaults is how often a plugin may fail before it is quarantined. What a peer can bring about whenever it likes ends the plugin on that
+// connection, and does not count: else three connections of one peer would take a plugin from all others. That is a fault in attach, whose
+// settings the peer may have chosen; in a call on bytes that the peer wrote; and for want of fuel that a connection's plugins share. A plugin
+// that keeps what a peer says and fails by it later is counted.
 const MaxFaults = 3
+
+// ofPeers are the operations in which a fault may be the peer's doing.
+const ofPeers = 1<<hook.OpAttach | 1<<hook.OpTakeEvent | 1<<hook.OpReceivePayload | 1<<hook.OpFrameProcess
+
+// ownFault reports whether the fault of the call that ran last counts against the plugin.
+func (x *extension) ownFault() bool { return !x.wanted && uint64(ofPeers)>>x.op&1 == 0 }
 
 // A Fault says why a plugin was detached. It matches ErrFuel, ErrTrap or ErrResult.
 type Fault struct {

@@ -14,7 +14,7 @@ type Stats struct {
 	Connections uint64 // that had it
 	Calls       uint64
 	Fuel        uint64
-	Faults      int
+	Faults      int // that count towards MaxFaults
 	Quarantined bool
 	Idle        int // instances that wait in the pool
 	Users       int // modules and extensions that hold its code
