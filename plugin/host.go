@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	goruntime "runtime"
+	"time"
 
 	"github.com/seed51309289/quiver/hook"
 	"github.com/seed51309289/quiver/plugin/cache"
@@ -60,6 +61,9 @@ const (
 	maxPending = 8 << 20 // limit: bytes of packages on their way, of all connections; what peers may make the host hold
 	maxQueued  = 64      // limit: plugins that wait to be looked at, of all connections
 	maxTried   = 16      // limit: offers of one connection that are looked at; the rest is refused
+
+	// maxWait is how long the content of a plugin may take. 64 KiB come in that time over 20 kbit/s.
+	maxWait = 30 * time.Second // limit: how long a peer can keep a part of maxPending from others by sending nothing
 )
 
 func (h *Host) runtime() (*Runtime, error) {
@@ -164,8 +168,17 @@ func (m *Module) packed() []byte {
 // loads bounds the work on plugins of peers.
 type loads struct {
 	slots   slots
-	pending budget // bytes
-	queued  budget // jobs
+	pending budget        // bytes
+	queued  budget        // jobs
+	wait    time.Duration // for content; 0 = maxWait
+}
+
+// patience is how long content may take that was asked for.
+func (l *loads) patience() time.Duration {
+	if l.wait == 0 {
+		return maxWait
+	}
+	return l.wait
 }
 
 // workers is how many plugins of peers are looked at and compiled at once: the rest of the program goes on.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/seed51309289/quiver/hook"
 	"github.com/seed51309289/quiver/plugin/pack"
@@ -38,15 +39,21 @@ type session struct {
 
 	mu    sync.Mutex             // guards the rest
 	ours  map[uint64]*Use        // offered, by number; bounded by the connection's offers
-	need  map[uint64]*hook.Offer // content is on its way, paid from the budget; limit: maxTried
+	need  map[uint64]*arrival    // content is on its way, paid from the budget; limit: maxTried
 	tried int                    // offers that were looked at; limit: maxTried
 	since map[uint64]pack.Digest // of plugins that an earlier connection agreed on, by number; bounded by what a session remembers
+}
+
+// arrival is content that was asked for.
+type arrival struct {
+	offer *hook.Offer
+	late  *time.Timer // gives up the wait; stopped when all is there
 }
 
 // newSession begins.
 func (h *Host) newSession(l link) *session {
 	ctx, end := context.WithCancel(context.Background())
-	s := &session{h: h, link: l, log: h.logger(), ctx: ctx, end: end, ours: map[uint64]*Use{}, need: map[uint64]*hook.Offer{}, since: map[uint64]pack.Digest{}}
+	s := &session{h: h, link: l, log: h.logger(), ctx: ctx, end: end, ours: map[uint64]*Use{}, need: map[uint64]*arrival{}, since: map[uint64]pack.Digest{}}
 	s.own, s.theirs = h.purses()
 	return s
 }
@@ -287,7 +294,7 @@ func (s *session) consider(o *hook.Offer) {
 	s.mu.Lock()
 	over := s.ctx.Err() != nil
 	if !over {
-		s.need[o.Local] = o
+		s.need[o.Local] = &arrival{o, time.AfterFunc(h.loads.patience(), func() { s.late(o) })}
 	}
 	s.mu.Unlock()
 	if over {
@@ -299,25 +306,36 @@ func (s *session) consider(o *hook.Offer) {
 	}
 }
 
-// give ends the wait for content, and gives back its budget.
-func (s *session) give(local uint64) {
+// give ends the wait for content, gives back its budget, and reports whether there was one.
+func (s *session) give(local uint64) bool {
 	s.mu.Lock()
-	o := s.need[local]
+	a := s.need[local]
 	delete(s.need, local)
 	s.mu.Unlock()
-	if o != nil {
-		s.h.loads.pending.give(o.Packed)
+	if a == nil {
+		return false
+	}
+	a.late.Stop()
+	s.h.loads.pending.give(a.offer.Packed)
+	return true
+}
+
+// late refuses a plugin whose content did not come: what is kept free for it is kept from others.
+func (s *session) late(o *hook.Offer) {
+	if s.give(o.Local) {
+		s.refuse(o, RefuseBusy, fmt.Sprintf("its content did not come within %v", s.h.loads.patience()))
 	}
 }
 
 // content takes a plugin that was asked for.
 func (s *session) content(local uint64, packed []byte) {
 	s.mu.Lock()
-	o := s.need[local]
+	a := s.need[local]
 	s.mu.Unlock()
-	if o == nil {
+	if a == nil || !a.late.Stop() {
 		return
 	}
+	o := a.offer
 	if !s.h.loads.queued.take(1, maxQueued) {
 		s.give(local)
 		s.refuse(o, RefuseBusy, "too many plugins are being looked at, try again later")

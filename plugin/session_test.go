@@ -417,6 +417,26 @@ func TestAConnectionThatEndsGivesItsBudgetBack(t *testing.T) {
 	}
 }
 
+// TestAPeerThatSendsNothingLosesItsPlace: else a few idle connections could keep everybody's plugins out.
+func TestAPeerThatSendsNothingLosesItsPlace(t *testing.T) {
+	_, trust := signed(t, offered)
+	h := &Host{Runtime: process(t), Accept: &Policy{Trust: trust}}
+	h.loads.wait = time.Millisecond
+	w := join(t, h, &Host{})
+	for n := range 4 {
+		w.ends[1].OfferPlugin(hook.Offer{Digest: pack.Digest{byte(n)}, Size: 10, Packed: 1000})
+	}
+	w.ends[0].wait("answered 1")
+	if got := w.ends[0].wait("answered 2"); !strings.Contains(got, "did not come within 1ms") {
+		t.Errorf("%q, want a refusal", got)
+	}
+	eventually(t, func() bool { return h.loads.pending.now() == 0 && h.loads.queued.now() == 0 })
+	w.ends[0].s.content(1, make([]byte, 1000)) // too late: nobody waits for it
+	if n := h.loads.queued.now(); n != 0 {
+		t.Errorf("%d plugins are being looked at", n)
+	}
+}
+
 func TestNativePluginsComeThroughTheSameDoor(t *testing.T) {
 	made := 0
 	h := &Host{Attach: []Use{{Plugin: Native(func() hook.Extension { made++; return &goExtension{} }), Config: []byte{1, 2}}}}
