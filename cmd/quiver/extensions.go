@@ -157,7 +157,7 @@ func (t *pluginTalk) Handle(_ context.Context, r slog.Record) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	_, err := fmt.Fprintln(t.w, line)
+	_, err := fmt.Fprintln(t.w, packetlog.Plain(line)) // names and reasons are the peer's
 	return err
 }
 

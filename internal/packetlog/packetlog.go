@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
+	"unicode"
 )
 
 // limit: bytes of a record that is kept until it is whole; a longer one is left out
@@ -46,13 +48,23 @@ func (p *Printer) Write(b []byte) (int, error) {
 			continue
 		}
 		p.lock.Lock()
-		_, err := io.WriteString(p.out, p.prefix+line+"\n")
+		_, err := io.WriteString(p.out, p.prefix+Plain(line)+"\n")
 		p.lock.Unlock()
 		if err != nil {
 			return n, err
 		}
 	}
 	return n, nil
+}
+
+// Plain returns s with what cannot be shown replaced: words of a peer must not move the cursor, or begin lines of their own.
+func Plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
 }
 
 // Close does nothing: out belongs to whoever made it.

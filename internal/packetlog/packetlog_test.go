@@ -64,6 +64,26 @@ func TestPacketsBecomeLines(t *testing.T) {
 	}
 }
 
+// TestWordsOfAPeerStayWithinTheirLine: in an offer and in a refusal the peer may write what it likes.
+func TestWordsOfAPeerStayWithinTheirLine(t *testing.T) {
+	var log bytes.Buffer
+	l := qlog.New(&log, qlog.Header{Vantage: "client"})
+	evil := []byte("\x1b[2J\r\nall is well")
+	info := qlog.PacketInfo{Type: wire.Packet1RTT, HasNumber: true, Size: 100}
+	for _, f := range []wire.Frame{
+		{Type: wire.FramePluginOffer, Local: 1, Data: wire.AppendPluginOffer(nil, &wire.PluginOffer{ID: evil, Version: evil, Frames: 1, TypeBase: 0x3a80})},
+		{Type: wire.FramePluginAnswer, Local: 2, Status: 2, Data: evil},
+		{Type: wire.FramePluginDetach, Local: 1, Data: evil},
+	} {
+		l.PacketReceived(1, info, wire.AppendFrame(nil, &f))
+	}
+	var out strings.Builder
+	New(&out, new(sync.Mutex), "", false).Write(log.Bytes())
+	if got := out.String(); strings.Count(got, "\n") != 3 || strings.ContainsAny(got, "\x1b\r") || !strings.Contains(got, "all is well") {
+		t.Errorf("%q, want three lines without control characters", got)
+	}
+}
+
 func TestOnlyPacketsOfPluginsAreShownOnRequest(t *testing.T) {
 	var out strings.Builder
 	New(&out, new(sync.Mutex), "#", true).Write(talk(new(bytes.Buffer)))
