@@ -421,13 +421,13 @@ func TestAConnectionThatEndsGivesItsBudgetBack(t *testing.T) {
 func TestAPeerThatSendsNothingLosesItsPlace(t *testing.T) {
 	_, trust := signed(t, offered)
 	h := &Host{Runtime: process(t), Accept: &Policy{Trust: trust}}
-	h.loads.wait = time.Millisecond
+	h.loads.wait = maxWait / 10_000
 	w := join(t, h, &Host{})
 	for n := range 4 {
 		w.ends[1].OfferPlugin(hook.Offer{Digest: pack.Digest{byte(n)}, Size: 10, Packed: 1000})
 	}
 	w.ends[0].wait("answered 1")
-	if got := w.ends[0].wait("answered 2"); !strings.Contains(got, "did not come within 1ms") {
+	if got := w.ends[0].wait("answered 2"); !strings.Contains(got, "did not come within 3ms") {
 		t.Errorf("%q, want a refusal", got)
 	}
 	eventually(t, func() bool { return h.loads.pending.now() == 0 && h.loads.queued.now() == 0 })
