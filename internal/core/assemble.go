@@ -100,7 +100,7 @@ const ackDelayExponent = 3
 // noteAck records that an ack-eliciting packet carries an ACK, so that its
 // ranges need no repeating once it arrived.
 func (c *Conn) noteAck(p *packet) {
-	if p.ackOnly && p.end > p.payload {
+	if p.ackOnly && p.frames > p.payload {
 		largest, _ := c.spaces[p.id].recv.Largest()
 		c.record(p, sentFrame{kind: sentAck, space: p.id, off: largest})
 	}

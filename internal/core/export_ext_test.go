@@ -40,3 +40,13 @@ func (c *Conn) UnsettledPackets() (all []uint64) {
 
 // Window is the congestion window of the path in use, as it counts.
 func (c *Conn) Window() int { return c.path.rec.Window() }
+
+// NotedAcks is how many packets in flight are recorded to carry an ACK frame.
+func (c *Conn) NotedAcks() (n int) {
+	for i := range c.slab.list {
+		if i > 0 && c.slab.list[i].kind == sentAck {
+			n++
+		}
+	}
+	return n
+}

@@ -141,3 +141,31 @@ func TestAnIllegalPlanEndsTheExtension(t *testing.T) {
 		})
 	}
 }
+
+// TestAPacketWithoutAnAckIsNotTakenForOne has frames that elicit nothing at the
+// front of packets, where otherwise nothing but an ACK frame can be: ranges that the
+// peer never saw must not be forgotten when it acknowledges such a packet.
+func TestAPacketWithoutAnAckIsNotTakenForOne(t *testing.T) {
+	e := connected(t)
+	p := newFramer("org.example.quiet")
+	p.info.Frames[0].AckEliciting = false
+	p.write = func(_ hook.Token, b []byte, _ *hook.PacketPlan) int { return len(b) }
+	e.attachTo(e.client, p)
+	p.call = func(uint32, []byte) ([]byte, error) {
+		_, err := p.conn.Reserve(hook.Reservation{Size: 10})
+		return nil, err
+	}
+	if _, err := e.client.CallExtension(e.client.Now(), p.info.ID, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := e.client.NotedAcks(); n != 0 {
+		t.Fatalf("%d packets are in flight that carry an ACK", n)
+	}
+	e.client.Flush()
+	if s := e.client.ExtensionStats(nil)[0]; s.FramesWritten != 1 {
+		t.Fatalf("%d frames were written, want 1", s.FramesWritten)
+	}
+	if n := e.client.NotedAcks(); n != 0 {
+		t.Errorf("%d packets in flight are taken to carry an ACK frame, want none", n)
+	}
+}

@@ -29,7 +29,7 @@ type packet struct {
 	sent     recovery.Sent
 	ackOnly  bool // nothing but an ACK so far, and frames of extensions that elicit none
 	plugin   bool // frames of extensions are in it
-	frames   int  // of the first frame that is no ACK
+	frames   int  // of the first frame that is no ACK; 0 = there is none
 }
 
 // kind is the packet's type.
