@@ -168,6 +168,9 @@ func (c *Conn) rejectEarly(now hook.Instant) {
 	}
 	c.dropEarlyFates()
 	c.det.OnEarlyRejected(c)
+	if c.ext != nil {
+		c.ext.forgetContent()
+	}
 	c.logKeys(now, (*qlog.Log).KeyDiscarded, "0rtt", 0)
 }
 

@@ -303,5 +303,5 @@ func (c *Conn) endExtensions() {
 	for _, a := range c.ext.list {
 		a.end(hook.DetachClosed, c.closing.err)
 	}
-	c.ext.content = nil
+	c.ext.forgetContent()
 }

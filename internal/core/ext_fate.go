@@ -78,3 +78,7 @@ func (c *Conn) dropEarlyFates() {
 		}
 	}
 }
+
+// forgetContent forgets what lost packets carried: their streams are over, and
+// other streams may get their numbers.
+func (x *extensions) forgetContent() { x.content, x.contentAt = nil, 0 }

@@ -249,7 +249,7 @@ func (c *Conn) deliverContent(p *recovery.Sent) {
 	for i := p.Extra; i != 0; {
 		f, next := c.slab.list[i], c.slab.list[i].next
 		switch f.kind {
-		case sentAck, sentCrypto, sentNewID, sentRetire, sentPlugin, sentNothing:
+		case sentAck, sentCrypto, sentNewID, sentRetire, sentPluginControl, sentPluginData, sentPluginMax, sentPlugin, sentNothing:
 			c.slab.list[i].next, kept = kept, i
 		default:
 			c.slab.release(i)
