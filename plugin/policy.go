@@ -74,7 +74,9 @@ func (p *Policy) newBucket() *bucket {
 // judge refuses a package that may not run here.
 func (p *Policy) judge(k *pack.Package) (pack.Grant, error) {
 	l := &k.Manifest.Limits
-	switch {
+	switch most := orDefault(p.MaxSize, pack.MaxSize); {
+	case len(k.Raw) > most: // where it was not read for this policy, but is in memory or on disk for another
+		return pack.Grant{}, refuse(k.File, "", "has %d bytes, at most %d are allowed", len(k.Raw), most)
 	case l.MemoryPages > p.maxPages():
 		return pack.Grant{}, refuse(k.File, "limits.memory_pages", "%d, at most %d are allowed here", l.MemoryPages, p.maxPages())
 	case l.Fuel > p.maxFuel():

@@ -347,6 +347,39 @@ func TestOffersAreRefusedWithASentence(t *testing.T) {
 	}
 }
 
+// TestWhatIsInMemoryIsJudgedAsWhatComes: a plugin that this end loaded by hand, and so granted everything, is no more trusted if a peer offers it.
+func TestWhatIsInMemoryIsJudgedAsWhatComes(t *testing.T) {
+	file, trust := signed(t, offered)
+	scoped := *trust
+	scoped.Keys = []pack.TrustedKey{trust.Keys[0]}
+	scoped.Keys[0].IDs = []string{"org.example.*"}
+	gone := *trust
+	gone.Keys = []pack.TrustedKey{trust.Keys[0]}
+	gone.Keys[0].Expires = time.Unix(1, 0)
+	bare := *trust
+	bare.Keys = []pack.TrustedKey{trust.Keys[0]}
+	bare.Keys[0].Ceiling = pack.Ceiling{}
+	for name, p := range map[string]*Policy{
+		"scope": {Trust: &scoped}, "expiry": {Trust: &gone}, "ceiling": {Trust: &bare}, "memory": {Trust: trust, MaxPages: 1}, "size": {Trust: trust, MaxSize: 100},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := offering(t, file) // it has the module in use
+			h.Accept = p
+			m := h.Offer[0].Plugin.(*Module)
+			config, _ := m.manifest.Configure(nil)
+			o := hook.Offer{Digest: m.digest, ID: m.manifest.ID, Version: m.manifest.Version, Mode: m.manifest.Mode, Frames: len(m.manifest.Frames),
+				Size: 100, Packed: 100, Config: config, Local: 1}
+			if got := h.local(t.Context(), h.Runtime, o.Digest); got != nil {
+				t.Error("it would run at once")
+			}
+			if list, ok := h.newSession(nil).resume(false, []hook.Offer{o}); ok {
+				discard(list[0])
+				t.Error("it is taken up again")
+			}
+		})
+	}
+}
+
 func TestRemoteCodeIsOffUnlessAPolicySaysOtherwise(t *testing.T) {
 	file, _ := signed(t, offered)
 	server := offering(t, file)
