@@ -132,6 +132,7 @@ func (p *Path) SetCongestion(c hook.Congestion) {
 	p.cc = c
 	p.slow, _ = c.(hook.SlowStarter)
 	p.undoer, _ = c.(hook.LossUndoer)
+	p.episode.final = true // c did not react to it, and has nothing to take back
 	c.MTUChanged(p.MTU.Current())
 }
 
