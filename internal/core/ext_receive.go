@@ -9,6 +9,7 @@ import (
 // arriving is the packet whose frames are being processed.
 type arriving struct {
 	ride  int  // where its first frame lies that rides along; -1 = none so far
+	acks  int  // how many bytes ACK frames take before that, at its beginning
 	again bool // it was recovered before it came
 }
 
@@ -43,7 +44,7 @@ func (c *Conn) takePlugin(now hook.Instant, info *qlog.PacketInfo, payload []byt
 	}
 	decl := &a.info.Frames[index]
 	if decl.RideAlong && x.arriving.ride < 0 {
-		x.arriving.ride = at
+		x.arriving.ride, x.arriving.acks = at, leadingAcks(payload[:at])
 	}
 	a.stats.FramesReceived++
 	switch {
@@ -76,7 +77,7 @@ func (x *extensions) process(now hook.Instant, a *attached, info *qlog.PacketInf
 	e := &x.seen.frame
 	*e = hook.ReceivedFrame{Now: now, Packet: info.Number, Path: x.conn.arrivalPath(), Index: index, Body: f.Data}
 	if a.info.Frames[index].RideAlong && a.info.Payload {
-		e.Before = payload[leadingAcks(payload):x.arriving.ride]
+		e.Before = payload[x.arriving.acks:x.arriving.ride]
 	}
 	verdict := a.frames.ProcessFrame(e)
 	e.Body, e.Before = nil, nil
