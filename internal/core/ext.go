@@ -20,6 +20,7 @@ type extensions struct {
 	state  hook.State            // as extensions were told
 	news   int                   // events about extensions that wait to be taken
 	work   bool                  // some extension has wishes that settle fulfils
+	framed bool                  // there was an extension with frames, so the peer may send some
 	ended  []hook.ExtensionStats // limit: maxEnded
 
 	turns
@@ -132,6 +133,7 @@ func (x *extensions) attach(now hook.Instant, a *attached, config []byte) error 
 	}
 	a.gone = false
 	x.list = append(x.list[:len(x.list):len(x.list)], a)
+	x.framed = x.framed || len(a.info.Frames) > 0
 	x.conn.log.PluginAttached(now, &a.info, a.typeBase)
 	x.rebuild()
 	if a.gone && a.why == hook.DetachFault { // when it was to take over congestion control

@@ -65,7 +65,7 @@ func (c *Conn) handleFrames(now hook.Instant, id recovery.SpaceID, info *qlog.Pa
 	whole := payload
 	for len(payload) > 0 {
 		n, err := wire.Next(payload, &f)
-		if f.Type >= wire.FramePlugin && !c.takesPart() && (c.ext == nil || !f.Type.IsPlugin()) {
+		if f.Type >= wire.FramePlugin && !c.takesPart() && (c.ext == nil || !c.ext.framed || !f.Type.IsPlugin()) {
 			return eliciting, unknownFrame(f.Type)
 		}
 		if err != nil {

@@ -430,6 +430,10 @@ func TestUnannouncedFramesOfPluginsAreUnknown(t *testing.T) {
 				} else {
 					r = NewRawServer(t, opts).Connect()
 				}
+				// What watches at this end alone is nothing that the peer may send frames to.
+				if err := r.Conn.Attach(r.Clock.Now(), keeper{"a"}, core.AttachOptions{Local: core.NoLocal}); err != nil {
+					t.Fatal(err)
+				}
 				r.Send(App, encode(f))
 				r.WantClose(fmt.Sprintf("%s: %v", name, f.Type), core.FrameEncodingError)
 			}
