@@ -14,15 +14,20 @@ const (
 	MaxRecords = maxRecords
 
 	MaxPrepared = maxPrepared
+
+	LongestCall = attachFactor * DefaultFuel // units of fuel, of the calls that may run longest
 )
 
 // Bare returns a call of the guest of x without the adapter around it, but with fuel: what the engine itself takes.
-func Bare(x hook.Extension, op hook.Op) func() error {
+func Bare(x hook.Extension, op hook.Op) func() error { return BareFor(x, op, DefaultFuel) }
+
+// BareFor is Bare with so much fuel for each call.
+func BareFor(x hook.Extension, op hook.Op, fuel int64) func() error {
 	e := x.(*extension)
 	g := e.i.g
 	e.i.serving = e
 	return func() error {
-		g.setFuel(DefaultFuel)
+		g.setFuel(fuel)
 		_, err := g.call(uint32(op), 0)
 		return err
 	}

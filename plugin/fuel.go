@@ -17,8 +17,9 @@ const (
 	// connection as much by itself, and with nothing else.
 	DefaultFuelPerPacket = 2_000
 
-	attachFactor = 10                         // attach may run so many times the fuel of a call
-	initFuel     = attachFactor * DefaultFuel // of pq_init, pq_abi, pq_ctx and pq_buf
+	// A call cannot be interrupted: the collector of garbage waits for its end. Those that begin something may take longer, but not a millisecond.
+	attachFactor = 4                          // attach may run so many times the fuel of a call
+	initFuel     = attachFactor * DefaultFuel // of pq_init, pq_abi, pq_ctx and pq_buf, each
 )
 
 // bucket is the fuel of one connection. Its clock is the connection's, and it is used under the connection's lock.

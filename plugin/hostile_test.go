@@ -170,6 +170,25 @@ func TestAnAttachThatLoopsIsAnError(t *testing.T) {
 	}
 }
 
+// TestNoCallCanRunForAMillisecond: a unit of fuel takes half a nanosecond where divisions are slow, and twice that is kept in hand. Collections of
+// garbage wait for a call to end.
+func TestNoCallCanRunForAMillisecond(t *testing.T) {
+	const most = 1_000_000 // units
+	if plugin.LongestCall > most {
+		t.Errorf("a call may run %d units, want at most %d", plugin.LongestCall, most)
+	}
+	for name, text := range map[string]string{
+		"attach":  strings.Replace(nop, "(return (call $attach))", "(loop (br 0))", 1),
+		"pq_init": strings.Replace(nop, "PRELUDE", `PRELUDE (func (export "pq_init") (loop (br 0)))`, 1),
+		"pq_abi":  strings.Replace(nop, "PRELUDE", strings.Replace(prelude, "i32.const 0x10000", "(loop (br 0)) i32.const 0x10000", 1), 1),
+	} {
+		_, err := runtime(t).Load(t.Context(), "long.wasm", build(t, name, text), plugin.Policy{})
+		if !errors.Is(err, plugin.ErrFuel) && (err == nil || !strings.Contains(err.Error(), plugin.ErrFuel.Error())) {
+			t.Errorf("%s that never ends: %v", name, err)
+		}
+	}
+}
+
 func readHostile(t testing.TB, name string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", "hostile", name+".wat"))

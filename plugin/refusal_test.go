@@ -68,7 +68,7 @@ func TestRefusalsNameFileFieldAndRule(t *testing.T) {
 		{"an attach that fails", `(module PRELUDE (func (export "pq_call") (param i32 i32) (result i64) (i64.const -9)))`, "attach", "error -9"},
 		{"an attach that returns something else", `(module PRELUDE (func (export "pq_call") (param i32 i32) (result i64) (i64.const 4)))`, "attach", "returned 4"},
 		{"an attach that defers", `(module PRELUDE (func (export "pq_call") (param i32 i32) (result i64) (i64.const -1)))`, "attach", "returned -1"},
-		{"an attach that never ends", `(module PRELUDE (func (export "pq_call") (param i32 i32) (result i64) (loop (br 0)) (i64.const 0)))`, "attach", "ran out of fuel after 2000000"},
+		{"an attach that never ends", `(module PRELUDE (func (export "pq_call") (param i32 i32) (result i64) (loop (br 0)) (i64.const 0)))`, "attach", "ran out of fuel after 800000"},
 		{"an attach that traps", `(module PRELUDE (func (export "pq_call") (param i32 i32) (result i64) unreachable))`, "attach", "trapped: unreachable"},
 		{"a pq_init that never ends", `(module PRELUDE (func (export "pq_init") (loop (br 0))) ` + body, "pq_init", "ran out of fuel"},
 		{"a pq_ctx that never ends", `(module (memory (export "memory") 1) (func (export "pq_abi") (result i32) (i32.const 0x10000))
