@@ -41,6 +41,8 @@ var hostile = map[string]struct {
 	"frames":        {fault: errAny, says: "malformed"},
 	"recovered":     {fault: errAny},
 	"attach":        {},
+	"busy":          {},
+	"storm":         {},
 }
 
 var errAny = errors.New("any fault")
