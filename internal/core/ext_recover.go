@@ -312,3 +312,14 @@ func (x *extensions) hasLost(pn uint64) bool {
 	}
 	return false
 }
+
+// rest gives memory back that an idle connection does not need. Of what was lost
+// before so long a silence nobody says any more that it is there after all.
+func (x *extensions) rest() {
+	x.forgetContent()
+	for _, a := range x.list {
+		if !x.work {
+			a.wishes = wishes{}
+		}
+	}
+}

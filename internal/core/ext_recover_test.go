@@ -332,3 +332,16 @@ func TestLostContentIsRememberedForSome(t *testing.T) {
 		t.Errorf("%d pieces are remembered of %d lost packets, want %d", n, e.server.Stats().PacketsLost, core.MaxLostContent)
 	}
 }
+
+func TestAnIdleConnectionKeepsNothingOfLostPackets(t *testing.T) {
+	e := connect(t, quictest.Seed(t, 60), quictest.Options{ToServer: lossy(0).ToServer, ToClient: lossy(0.05).ToClient})
+	o := newOracle(time.Hour)
+	e.attachBoth(o.receiver, o.sender)
+	if !e.fetch(1<<20, time.Minute) || e.server.LostContent() == 0 {
+		t.Fatalf("nothing came, or of %d pieces it is remembered that they were lost", e.server.LostContent())
+	}
+	e.wait(10 * time.Second)
+	if n := e.server.LostContent(); n != 0 {
+		t.Errorf("a silent connection remembers %d pieces of lost packets", n)
+	}
+}

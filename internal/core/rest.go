@@ -36,6 +36,9 @@ func (c *Conn) rest() {
 	if c.exch != nil {
 		c.exch.rest()
 	}
+	if c.ext != nil {
+		c.ext.rest()
+	}
 	c.ranges = nil
 	c.ackFreq.state, c.arrival = nil, nil
 	c.ids.local = slices.Clone(c.ids.local)
