@@ -9,7 +9,7 @@ type Costs struct {
 	Entry       uint32 `json:"entry"`       // each call of a function, beside the region at its start
 	Recursion   uint32 `json:"recursion"`   // the same of a function that may call itself, directly or not: it takes stack as well
 	Loop        uint32 `json:"loop"`        // each passage of a loop's head, beside the region there
-	Division    uint32 `json:"division"`    // division, remainder and square root, of integers, floats and vectors
+	Division    uint32 `json:"division"`    // division, remainder and square root, of integers, floats and vectors; multiplication of floats
 	HostCall    uint32 `json:"host_call"`   // a call of an import, directly or by a table
 	Grow        uint32 `json:"grow"`        // memory.grow
 	Bulk        uint32 `json:"bulk"`        // memory.copy, memory.fill, memory.init, table.copy, table.init, beside what their length costs
@@ -19,7 +19,7 @@ type Costs struct {
 }
 
 // Version is raised when Check refuses what it did not, or when Meter makes something else of the same module.
-const Version = 1
+const Version = 2
 
 // MaxCost is the most that one of Costs may be, so that no sum overflows.
 const MaxCost = 1 << 20
@@ -43,7 +43,7 @@ func (c Costs) Table() []Price {
 		{"function entry", c.Entry, 1},
 		{"entry of a recursive function", c.Recursion, 1},
 		{"loop head", c.Loop, 1},
-		{"division, remainder, square root", c.Division, 1},
+		{"division, remainder, square root, float multiplication", c.Division, 1},
 		{"host call", c.HostCall, 1},
 		{"memory.grow", c.Grow, 1},
 		{"bulk memory or table instruction", c.Bulk, 1},
@@ -71,11 +71,13 @@ func (c Costs) valid() error {
 	return nil
 }
 
-// divisions are the instructions that take as long as one.
+// divisions are the instructions that take as long as one. Multiplication of floats does where a number is subnormal, which the guest can arrange.
 var divisions = map[int]bool{
 	0x6d: true, 0x6e: true, 0x6f: true, 0x70: true, // i32
 	0x7f: true, 0x80: true, 0x81: true, 0x82: true, // i64
 	0x91: true, 0x95: true, 0x9f: true, 0xa3: true, // sqrt and div of f32, f64
+	0x94: true, 0xa2: true, // mul of f32, f64
+	prefixSIMD<<8 | 0xe6: true, prefixSIMD<<8 | 0xf2: true, // and of vectors
 	prefixSIMD<<8 | 0xe3: true, prefixSIMD<<8 | 0xe7: true, prefixSIMD<<8 | 0xef: true, prefixSIMD<<8 | 0xf3: true,
 }
 
