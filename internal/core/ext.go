@@ -28,6 +28,7 @@ type extensions struct {
 	kept        int          // bytes of the packet at work that are kept free
 	held        int          // how many the extensions asked for in it
 	short       int          // bytes by which it is smaller than the path allows, like the others of its train
+	long        bool         // much waited when the train began
 	exceeded    int          // packets that left beyond the window …
 	exceedSince hook.Instant // … since then
 	arriving    arriving

@@ -156,10 +156,12 @@ const longTrain = 16 << 10
 // padKept fills up a packet that is full but for what was kept free in it: datagrams
 // of one size leave in one system call, and a frame that what is kept was meant for is
 // a little longer than what else fills a packet. The bytes are spent only where a long
-// train waits: short transfers have better use for their window.
+// train waits, and then to its end: short transfers have better use for their window.
 func (x *extensions) padKept(p *packet, buf []byte) {
-	left := p.limit - p.end
-	if left > 0 && left <= x.held && !p.ackOnly && x.conn.unsent() > longTrain {
+	if x.conn.train == 0 {
+		x.long = x.conn.unsent() > longTrain
+	}
+	if left := p.limit - p.end; x.long && left > 0 && left <= x.held && !p.ackOnly {
 		clear(buf[p.end:p.limit])
 		p.end = p.limit
 	}
