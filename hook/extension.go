@@ -230,6 +230,8 @@ const (
 	FieldPacketsLost                // of the connection
 	FieldBytesSent                  // of the connection, UDP payload
 	FieldBytesReceived              // of the connection, UDP payload
+	FieldPacketsAcked               // of the connection
+	FieldOldestPacket               // number of the first 1-RTT or 0-RTT packet that elicits an acknowledgment and of which no news came; if there is none, of the next one
 	NumFields
 )
 

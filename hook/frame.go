@@ -83,11 +83,20 @@ type PacketPlan struct {
 	Window   int    // congestion window of the path
 	Waiting  uint64 // as FieldSendQueue
 	Early    bool   // a 0-RTT packet
+	// Frames are those that the packet carries, in WriteRide if Info.Payload is set: what SendPayload would see, and the peer finds in
+	// ReceivedFrame.Before. They must not be changed, and are valid during the call.
+	Frames  []byte
+	Streams bool // in WriteRide: there is stream data among the frames
 
 	// Packets.BeginPacket may set these.
 	// Both are done as far as the packet has room beside what waits and cannot be cut, such as a DATAGRAM frame of the largest size.
 	Reserve int // bytes to leave free at the end of the packet; at most MaxReserve. A reserved frame of the same extension may take them
 	Ride    int // index of a frame to append once the packet carries something that was not an ACK; -1 = none
+	// Train says that the answer is that for all packets that leave in one go with this one, and are as long: BeginPacket is not called for them.
+	Train bool
+	// Above is for who has no use for packets while much waits: BeginPacket is not called while more than so many bytes wait, and nothing is
+	// kept free then. It counts from the next packet until BeginPacket is called again; 0 = it is called for all.
+	Above uint64
 }
 
 // MaxReserve is how many bytes of each packet an extension may keep free: what a ride-along frame, or the head of a repair packet, takes.

@@ -53,9 +53,9 @@ func (x *extension) WriteFrame(t hook.Token, p []byte, plan *hook.PacketPlan) in
 	return n
 }
 
-// WriteRide is frame_write with token 0.
+// WriteRide is frame_write with token 0. Frames that are larger than the plugin's buffer are not shown.
 func (x *extension) WriteRide(frame uint8, p []byte, plan *hook.PacketPlan) int {
-	return max(x.write(0, frame, p, plan, 1), 0)
+	return max(x.write(0, frame, p, plan, 1|flag(plan.Streams, 2)), 0)
 }
 
 func (x *extension) write(token uint32, frame uint8, p []byte, plan *hook.PacketPlan, flags uint32) int {
@@ -64,6 +64,9 @@ func (x *extension) write(token uint32, frame uint8, p []byte, plan *hook.Packet
 		return 0
 	}
 	le.PutUint32(b[wordArg:], token)
+	if len(plan.Frames) > 0 {
+		x.show(b, plan.Frames)
+	}
 	room := x.room(b, len(p))
 	in := b[inAt:outAt]
 	putHead(in, 32, flags|flag(plan.Early, 1))
@@ -126,5 +129,6 @@ func (x *extension) BeginPacket(p *hook.PacketPlan) {
 		x.reject("lets frame %d ride along, which does not", int32(ride)-1)
 	default:
 		p.Reserve, p.Ride = int(reserve), int(ride)-1
+		p.Train, p.Above = le.Uint32(out[4:])&1 != 0, le.Uint64(out[16:])
 	}
 }

@@ -183,6 +183,11 @@ func TestFramesGoInAndOutAsTheGuestSays(t *testing.T) {
 		t.Errorf("WriteRide = %d, want 0", n)
 	}
 	p.wantIn(hook.OpFrameWrite, 32, 1, "16:u32", 1)
+	p.Extension.(hook.Packets).WriteRide(1, room, &hook.PacketPlan{Frames: []byte("frames"), Streams: true})
+	p.wantIn(hook.OpFrameWrite, 32, 5, "16:u32", 1)
+	if at, n := p.u32(32), p.u32(36); string(plugin.Memory(p.Extension)[at:][:n]) != "frames" {
+		t.Errorf("%d bytes at %d are shown, want the frames of the packet", n, at)
+	}
 
 	f.FrameFate(77, hook.FrameLost, 3*time.Millisecond)
 	p.wantHead(hook.OpFrameFate, 77, 0, 0)
@@ -200,8 +205,13 @@ func TestAPacketIsPlannedAsTheGuestSays(t *testing.T) {
 	p.wantIn(hook.OpPacketBegin, 40, 0, "8:u64 16:u32 20:u32 24:u64 32:u32 36:u32", 6, 1100, 1, 3, 2, 0)
 	p.answer(hook.OpPacketBegin, 0, 0, 0)
 	p.Extension.(hook.Packets).BeginPacket(plan)
-	if plan.Reserve != 0 || plan.Ride != -1 {
-		t.Errorf("reserve %d, ride %d, want 0 and none", plan.Reserve, plan.Ride)
+	if plan.Reserve != 0 || plan.Ride != -1 || plan.Train || plan.Above != 0 {
+		t.Errorf("reserve %d, ride %d, train %t, above %d, want 0 and none", plan.Reserve, plan.Ride, plan.Train, plan.Above)
+	}
+	p.answer(hook.OpPacketBegin, 0, 1, 0, 44_000)
+	p.Extension.(hook.Packets).BeginPacket(plan)
+	if !plan.Train || plan.Above != 44_000 {
+		t.Errorf("train %t, above %d, want the whole train and 44000", plan.Train, plan.Above)
 	}
 }
 

@@ -67,6 +67,7 @@ type attached struct {
 	share         share        // of the bytes that leave
 	offers        int          // of room in the packet at work
 	inPacket      bool         // a frame was written into it
+	again         answer       // of the packets that follow
 	ride          int          // frame that rides along in it; -1 = none
 	kept          int          // bytes of it that are kept free for a
 	starved       hook.Instant // since when packets leave without a frame that waits; 0 = none waits

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed51309289/quiver/hook"
+	"github.com/seed51309289/quiver/internal/recovery"
 )
 
 // maxExtensionNews is how many events about extensions wait for the application.
@@ -192,6 +193,13 @@ func (c *Conn) field(f hook.Field, path uint8) (uint64, error) {
 	case hook.FieldPacketsLost:
 		lost, _ := c.det.Lost()
 		return lost, nil
+	case hook.FieldPacketsAcked:
+		return c.det.Acked(), nil
+	case hook.FieldOldestPacket:
+		if pn, _, ok := c.det.Outstanding(recovery.AppData, 0); ok {
+			return pn, nil
+		}
+		return c.det.NextNumber(recovery.AppData), nil
 	case hook.FieldBytesSent:
 		return c.count.bytesSent, nil
 	case hook.FieldBytesReceived:

@@ -277,3 +277,47 @@ func TestMessagesAreTakenByWhoWantsThem(t *testing.T) {
 		t.Error("a message for nobody was taken")
 	}
 }
+
+func TestFieldsTellOfWhichPacketsNewsCame(t *testing.T) {
+	e := connected(t)
+	p := newProbe("org.example.news", hook.OpAppCall, hook.OpPacketSent, hook.OpPacketAcked)
+	acked, oldest := uint64(0), uint64(0)
+	waiting := map[uint64]bool{}
+	last := uint64(0)
+	p.sent = func(s *hook.SentPacket) {
+		last = s.Packet
+		if s.AckEliciting {
+			waiting[s.Packet] = true
+		}
+	}
+	p.acked = func(f *hook.PacketFate) { acked++; delete(waiting, f.Packet) }
+	e.attachTo(e.client, p)
+	var before uint64
+	e.do(e.client, p, func(c hook.Conn) { before, _ = c.Get(hook.FieldPacketsAcked, 0) })
+	was := acked
+	e.upload(t, 50_000)
+	e.do(e.client, p, func(c hook.Conn) {
+		n, err := c.Get(hook.FieldPacketsAcked, 0)
+		if err != nil || n-before != acked-was || acked-was < 30 {
+			t.Errorf("%d packets acknowledged since, %v, want %d, 30 at least", n-before, err, acked-was)
+		}
+		oldest, err = c.Get(hook.FieldOldestPacket, 0)
+		if err != nil || len(waiting) > 0 || oldest <= last {
+			t.Errorf("oldest packet %d, %v, want more than %d: none waits but %v", oldest, err, last, waiting)
+		}
+	})
+	s, _ := e.client.Open(false)
+	e.client.Write(s, make([]byte, 3000))
+	e.client.Flush()
+	e.do(e.client, p, func(c hook.Conn) {
+		now, err := c.Get(hook.FieldOldestPacket, 0)
+		if err != nil || !waiting[now] || now < oldest {
+			t.Errorf("oldest packet %d, %v, want one of %v", now, err, waiting)
+		}
+		for pn := range waiting {
+			if pn < now {
+				t.Errorf("packet %d is older than %d", pn, now)
+			}
+		}
+	})
+}

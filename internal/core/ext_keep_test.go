@@ -73,15 +73,7 @@ func TestFullPacketsAreOfOneSize(t *testing.T) {
 	}
 	p.sent = func(s *hook.SentPacket) { sizes[s.Bytes]++ }
 	e.attachBoth(p, half())
-	s, ok := e.client.Open(false)
-	if !ok {
-		t.Fatal("no stream")
-	}
-	if _, err := e.client.Write(s, make([]byte, 200_000)); err != nil {
-		t.Fatal(err)
-	}
-	e.client.Flush()
-	e.Run(time.Second, func() bool { return false })
+	e.upload(t, 200_000)
 	full := 0 // of one of the sizes that the path was found to carry
 	for _, n := range sizes {
 		if n >= 8 {

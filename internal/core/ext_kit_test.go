@@ -375,3 +375,17 @@ func (e *ends) wantDetached(p *probe, why hook.DetachReason) {
 
 // smallDatagrams keeps datagrams at 1200 bytes.
 func smallDatagrams(_ netsim.Side, cfg *core.Config) { cfg.MaxMTU = 1200 }
+
+// upload lets the client write n bytes to a stream at once, and waits a second.
+func (e *ends) upload(t *testing.T, n int) {
+	t.Helper()
+	s, ok := e.client.Open(false)
+	if !ok {
+		t.Fatal("no stream")
+	}
+	if _, err := e.client.Write(s, make([]byte, n)); err != nil {
+		t.Fatal(err)
+	}
+	e.client.Flush()
+	e.Run(time.Second, func() bool { return false })
+}

@@ -48,23 +48,42 @@ func (x *extensions) beginPacket(p *packet, likely bool) {
 	x.kept, x.held, x.short = 0, 0, 0
 	for _, a := range x.list {
 		a.offers, a.inPacket, a.ride, a.kept = 0, false, -1, 0
+		a.again.train = a.again.train && x.conn.train > 0
 	}
 	if !likely {
 		return
 	}
 	for _, h := range x.table.plans {
-		if !h.enter() {
+		if h.again.above > 0 && x.conn.unsent() > h.again.above {
 			continue
 		}
-		plan := x.planOf(p)
-		h.to.BeginPacket(plan)
-		reserve, ride := plan.Reserve, plan.Ride
-		h.checkPlan(reserve, ride)
-		h.leave()
+		if !h.again.train {
+			h.ask(h.to, p)
+		}
 		if !h.gone {
-			x.keep(h.attached, p, reserve, ride)
+			x.keep(h.attached, p, h.again.reserve, h.again.ride)
 		}
 	}
+}
+
+// answer is what an extension wants of a packet, and of those that follow.
+type answer struct {
+	reserve, ride int
+	train         bool   // it holds for the rest of the train
+	above         uint64 // while more waits, packets are none of its business
+}
+
+// ask asks what a wants of p.
+func (a *attached) ask(to hook.Packets, p *packet) {
+	a.again = answer{ride: -1}
+	if !a.enter() {
+		return
+	}
+	plan := a.x.planOf(p)
+	to.BeginPacket(plan)
+	a.again = answer{plan.Reserve, plan.Ride, plan.Train, plan.Above}
+	a.checkPlan(plan.Reserve, plan.Ride)
+	a.leave()
 }
 
 // checkPlan holds what an extension wants of a packet against its bounds.
@@ -138,7 +157,7 @@ func (x *extensions) endPacket(p *packet, buf []byte) {
 	plugin := p.plugin
 	if p.end > p.frames && x.conn.mayCarry(p) {
 		for _, h := range x.table.plans {
-			h.appendRide(h.to, p, buf)
+			h.appendRide(h.to, p, buf, buf[p.frames:end:end])
 		}
 	}
 	if flags := p.sent.Flags; p.plugin && flags&recovery.AckEliciting == 0 {
@@ -167,8 +186,8 @@ func (x *extensions) padKept(p *packet, buf []byte) {
 	}
 }
 
-// appendRide appends the frame of a that rides along, if it asked for one.
-func (a *attached) appendRide(to hook.Packets, p *packet, buf []byte) {
+// appendRide appends the frame of a that rides along with others, if it asked for one.
+func (a *attached) appendRide(to hook.Packets, p *packet, buf, others []byte) {
 	if a.ride < 0 || !a.enter() {
 		return
 	}
@@ -179,7 +198,12 @@ func (a *attached) appendRide(to hook.Packets, p *packet, buf []byte) {
 		a.leave()
 		return
 	}
-	n := to.WriteRide(index, buf[p.end+head:][:most:most], a.x.planOf(p))
+	plan := a.x.planOf(p)
+	if plan.Streams = p.sent.Flags&recovery.HasStream != 0; a.info.Payload {
+		plan.Frames = others
+	}
+	n := to.WriteRide(index, buf[p.end+head:][:most:most], plan)
+	plan.Frames = nil
 	if n < 0 || n > most {
 		a.fail("frame %s of %d bytes written into %d", a.info.Frames[index].Name, n, most)
 	}

@@ -24,6 +24,7 @@ func TestRideAlongFramesShowWhatTheSenderSaw(t *testing.T) {
 	e := connect(t, seed, lossy(0.02))
 	var clients, servers [2]*probe
 	sent, rode := map[uint64][]byte{}, 0
+	var shown []byte
 	for i := range clients {
 		client, server := newRider(fmt.Sprint("org.example.", i)), newRider(fmt.Sprint("org.example.", i))
 		clients[i], servers[i] = client, server
@@ -32,11 +33,15 @@ func TestRideAlongFramesShowWhatTheSenderSaw(t *testing.T) {
 			if frame != 1 || len(b) != 8 {
 				t.Errorf("frame %d, %d bytes of room", frame, len(b))
 			}
+			shown = append(shown[:0], p.Frames...)
 			return copy(b, fmt.Sprintf("%08d", p.Packet))
 		}
 		server.sealing = func(p *hook.SentPayload) {
 			if was, seen := sent[p.Packet]; seen && !bytes.Equal(was, p.Frames) {
 				t.Errorf("seed %d: packet %d was shown differently", seed, p.Packet)
+			}
+			if !bytes.Equal(shown, p.Frames) {
+				t.Errorf("seed %d: packet %d was shown differently to who lets a frame ride along", seed, p.Packet)
 			}
 			if !p.Rode {
 				t.Errorf("packet %d leaves without its frame", p.Packet)
@@ -167,5 +172,52 @@ func TestAPacketWithoutAnAckIsNotTakenForOne(t *testing.T) {
 	}
 	if n := e.client.NotedAcks(); n != 0 {
 		t.Errorf("%d packets in flight are taken to carry an ACK frame, want none", n)
+	}
+}
+
+// TestAnAnswerMayHoldForATrain: who wants the same of all packets is asked once for those that leave together.
+func TestAnAnswerMayHoldForATrain(t *testing.T) {
+	for _, train := range []bool{false, true} {
+		e := connected(t)
+		client := newRider("org.example.train")
+		asked, rode := 0, 0
+		client.begin = func(p *hook.PacketPlan) {
+			asked++
+			p.Ride, p.Train = 1, train
+		}
+		client.ride = func(_ uint8, b []byte, _ *hook.PacketPlan) int { rode++; return len(b) }
+		e.attachBoth(client, newRider("org.example.train"))
+		e.upload(t, 200_000)
+		if rode < 130 {
+			t.Fatalf("%d frames rode along, want one in each of 130 packets at least", rode)
+		}
+		if train != (asked < rode/2) {
+			t.Errorf("train %t: asked %d times for %d packets", train, asked, rode)
+		}
+	}
+}
+
+// TestPacketsMayBeNoneOfItsBusiness: who wants nothing while much waits is not asked then, and is asked again when less does.
+func TestPacketsMayBeNoneOfItsBusiness(t *testing.T) {
+	e := connected(t)
+	const above = 50_000
+	client := newRider("org.example.above")
+	asked, rode := 0, 0
+	client.begin = func(p *hook.PacketPlan) {
+		if asked++; asked > 1 && p.Waiting > above {
+			t.Errorf("asked while %d bytes wait", p.Waiting)
+		}
+		p.Ride, p.Train, p.Above = 1, true, above
+	}
+	client.ride = func(_ uint8, b []byte, p *hook.PacketPlan) int {
+		if rode++; p.Waiting > above && asked > 1 {
+			t.Errorf("a frame rides along while %d bytes wait", p.Waiting)
+		}
+		return len(b)
+	}
+	e.attachBoth(client, newRider("org.example.above"))
+	e.upload(t, 200_000)
+	if asked < 2 || rode < 20 || rode > 60 {
+		t.Errorf("asked %d times, %d frames rode along; want those of the last %d bytes", asked, rode, above)
 	}
 }

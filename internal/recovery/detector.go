@@ -50,6 +50,7 @@ type Detector struct {
 	blocked       bool // by the anti-amplification limit
 	lost          uint64
 	spurious      uint64
+	acked         uint64
 }
 
 // space is the sending half of a packet number space.
@@ -291,6 +292,7 @@ func (d *Detector) takeAcks(s *space, id SpaceID, ranges []Range, fates Fates) (
 
 // acknowledge settles one packet that arrived.
 func (d *Detector) acknowledge(s *space, e *Sent, path *Path) {
+	d.acked++
 	e.Flags = e.Flags&^stateMask | acked
 	if e.Flags&AckEliciting != 0 {
 		s.eliciting--
@@ -377,6 +379,9 @@ func (d *Detector) conclude(now hook.Instant) {
 
 // Lost returns how many packets were declared lost on all paths, see Path.Lost.
 func (d *Detector) Lost() (lost, spurious uint64) { return d.lost, d.spurious }
+
+// Acked returns how many packets were acknowledged before they were declared lost, on all paths.
+func (d *Detector) Acked() uint64 { return d.acked }
 
 // Outstanding returns the first ack-eliciting packet numbered from or more whose fate is unknown, for a core that looks for content worth
 // sending again in a probe. p is valid until the next OnSent or SkipNumber, and must not be changed except for its content.

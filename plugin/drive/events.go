@@ -108,6 +108,9 @@ func (d *driver) begin() {
 		return
 	}
 	index := uint8(e.Ride)
+	if d.x.Info().Payload {
+		e.Frames, e.Streams = d.payload, !d.chance(8)
+	}
 	d.call(hook.OpFrameWrite, e, func() {
 		if n := d.x.(hook.Packets).WriteRide(index, d.buffer[:hook.MaxRideAlong], e); n > 0 {
 			d.keep(frame{index: index, body: slices.Clone(d.buffer[:n])})

@@ -83,10 +83,10 @@ typedef struct { u32 size, flags, ecn, bytes, socket, spare; } pq_datagram_in;
 typedef struct { u32 size, flags; u64 pn; } pq_rx_payload_in;
 typedef struct { u32 size, flags; u64 pn; u32 bytes, ecn; } pq_rx_done_in;                 /* flags: 1 ack-eliciting */
 typedef struct { u32 size, flags; u64 pn; u32 before, before_len; } pq_frame_in;
-typedef struct { u32 size, flags; u64 pn; u32 frame, room; u64 waiting; } pq_frame_write_in; /* flags: 1 rides along, 2 0-RTT */
+typedef struct { u32 size, flags; u64 pn; u32 frame, room; u64 waiting; } pq_frame_write_in; /* flags: 1 rides along, 2 0-RTT, 4 stream data */
 typedef struct { u32 size, flags, fate, spare; u64 rtt; } pq_fate_in;
 typedef struct { u32 size, flags; u64 pn; u32 room, in_flight; u64 waiting; u32 window, spare; } pq_packet_begin_in; /* flags: 2 0-RTT */
-typedef struct { u32 size, flags, reserve; i32 ride; } pq_packet_begin_out;                 /* ride: frame + 1, 0 = none */
+typedef struct { u32 size, flags, reserve; i32 ride; u64 above; } pq_packet_begin_out; /* flags: 1 for the whole train; ride: frame + 1, 0 = none */
 typedef struct { u32 size, flags; u64 pn, waiting; } pq_tx_payload_in; /* flags: 1 stream data, 2 0-RTT, 4 a frame of ours rides along, 8 reserved frames */
 typedef struct { u32 size, flags; u64 pn; u32 bytes, in_flight; } pq_tx_sent_in;            /* flags: 1 ack-eliciting, 2 in flight */
 typedef struct { u32 size, flags; u64 datagram, window, pacing; } pq_cc_init_in;
@@ -130,7 +130,7 @@ enum { PQ_STREAM_OPENED, PQ_STREAM_FIN_SENT, PQ_STREAM_FIN_READ, PQ_STREAM_RESET
 enum {
 	PQ_GET_NOW, PQ_GET_SMOOTHED_RTT, PQ_GET_MIN_RTT, PQ_GET_LATEST_RTT, PQ_GET_RTT_VAR, PQ_GET_WINDOW, PQ_GET_IN_FLIGHT,
 	PQ_GET_PACING_RATE, PQ_GET_DATAGRAM_SIZE, PQ_GET_SEND_QUEUE, PQ_GET_PACKETS_SENT, PQ_GET_PACKETS_LOST, PQ_GET_BYTES_SENT,
-	PQ_GET_BYTES_RECEIVED,
+	PQ_GET_BYTES_RECEIVED, PQ_GET_PACKETS_ACKED, PQ_GET_OLDEST_PACKET,
 };
 #define PQ_URGENT 1 /* flags of pq_reserve */
 #define PQ_WAIT 2
