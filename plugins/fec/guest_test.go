@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/seed51309289/quiver/hook"
 	"github.com/seed51309289/quiver/plugin/wasm"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -26,9 +27,6 @@ const (
 	opTake   = 31
 	opWrite  = 32
 	opBegin  = 40
-	opSent   = 41
-	opLost   = 64
-	opAcked  = 65
 
 	taken     = 0
 	ignored   = 1
@@ -43,21 +41,24 @@ type guest struct {
 	ctx    uint32
 	rx, tx uint32
 
-	now       uint64
-	rtt       uint64
-	refuse    bool // recovered packets are refused
-	inactive  bool // the peer's half is not ready
-	token     uint32
-	reserved  []reservation
-	recovered []packet
-	delivered []uint64
-	counts    map[uint32]int64
-	timer     uint64 // 0 = none
-	sums      int    // of symbols, so far
-	worst     int    // host calls of the most expensive call
-	calls     int
-	fuel      api.MutableGlobal
-	most      int64 // fuel of the most expensive call
+	now         uint64
+	rtt         uint64
+	newest      uint64          // packet
+	outstanding map[uint64]bool // packets of which no news came
+	settled     [2]uint64       // how many were acknowledged, and lost
+	refuse      bool            // recovered packets are refused
+	inactive    bool            // the peer's half is not ready
+	token       uint32
+	reserved    []reservation
+	recovered   []packet
+	delivered   []uint64
+	counts      map[uint32]int64
+	timer       uint64 // 0 = none
+	sums        int    // of symbols, so far
+	worst       int    // host calls of the most expensive call
+	calls       int
+	fuel        api.MutableGlobal
+	most        int64 // fuel of the most expensive call
 }
 
 type reservation struct {
@@ -111,7 +112,7 @@ var module = sync.OnceValues(func() (wazero.CompiledModule, error) {
 		"cancel":       func(ctx context.Context, token uint32) uint32 { return of(ctx).cancel(token) },
 		"timer_set":    func(ctx context.Context, id uint32, at uint64) uint32 { return of(ctx).setTimer(at) },
 		"count":        func(ctx context.Context, m uint32, n uint64) uint32 { return of(ctx).count(m, n) },
-		"get":          func(ctx context.Context, field, path uint32) uint64 { return of(ctx).smoothed() },
+		"get":          func(ctx context.Context, field, path uint32) uint64 { return of(ctx).get(field) },
 		"recovered": func(ctx context.Context, path uint32, pn uint64, at, n uint32) uint32 {
 			return of(ctx).recover(pn, at, n)
 		},
@@ -195,7 +196,22 @@ func (g *guest) count(m uint32, n uint64) uint32 {
 	return 0
 }
 
-func (g *guest) smoothed() uint64 { return g.rtt }
+// get knows what became of packets, and one round-trip time.
+func (g *guest) get(field uint32) uint64 {
+	switch hook.Field(field) {
+	case hook.FieldPacketsAcked:
+		return g.settled[0]
+	case hook.FieldPacketsLost:
+		return g.settled[1]
+	case hook.FieldOldestPacket:
+		oldest := g.newest + 1
+		for pn := range g.outstanding {
+			oldest = min(oldest, pn)
+		}
+		return oldest
+	}
+	return g.rtt
+}
 
 func (g *guest) recover(pn uint64, at, n uint32) uint32 {
 	b, ok := g.mem.Read(at, n)
@@ -236,7 +252,7 @@ func bareGuest(t testing.TB) *guest {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { mod.Close(ctx) })
-	g := &guest{t: t, call: mod.ExportedFunction("pq_call"), mem: mod.Memory(), now: 1e9, rtt: 100e6, counts: map[uint32]int64{}}
+	g := &guest{t: t, call: mod.ExportedFunction("pq_call"), mem: mod.Memory(), now: 1e9, rtt: 100e6, counts: map[uint32]int64{}, outstanding: map[uint64]bool{}}
 	g.fuel = mod.ExportedGlobal(wasm.FuelExport).(api.MutableGlobal)
 	g.fuel.Set(callFuel)
 	one := func(name string, arg ...uint64) uint64 {
@@ -322,16 +338,17 @@ func (g *guest) send(p packet, streams bool, waiting uint64) []byte {
 	if _, ride := g.begin(p.pn, 1200, waiting); !ride {
 		return nil
 	}
-	source := g.write(0, frameSource, p.pn, 4)
-	if len(source) == 0 {
+	g.outstanding[p.pn], g.newest = true, max(g.newest, p.pn)
+	flags := uint32(1)
+	if streams {
+		flags |= 4
+	}
+	n := g.must(opWrite, 0, flags, p.frames, words(p.pn, uint32(frameSource), uint32(4), waiting))
+	if n <= 0 {
 		return nil
 	}
-	flags := uint32(4)
-	if streams {
-		flags |= 1
-	}
-	g.must(opSent, 0, flags, p.frames, words(p.pn, waiting))
-	return source
+	b, _ := g.mem.Read(g.tx, uint32(n))
+	return bytes.Clone(b)
 }
 
 // take lets the plugin take a frame that came in packet pn, behind other frames.
@@ -379,9 +396,10 @@ func (g *guest) frames(frame uint32, pn uint64) (bodies [][]byte) {
 	return bodies
 }
 
-func (g *guest) acked(pn uint64) {
-	g.must(opAcked, 0, 0, nil, words(pn, uint64(0), uint32(1200), uint32(0)))
-}
-func (g *guest) lost(pn uint64) {
-	g.must(opLost, 0, 0, nil, words(pn, uint64(0), uint32(1200), uint32(0)))
+func (g *guest) acked(pn uint64) { g.settle(pn, 0) }
+func (g *guest) lost(pn uint64)  { g.settle(pn, 1) }
+
+func (g *guest) settle(pn uint64, how int) {
+	g.settled[how]++
+	delete(g.outstanding, pn)
 }

@@ -51,6 +51,9 @@ func (h *hosted) Cancel(t hook.Token) error                 { return hook.ErrNoT
 func (h *hosted) SetTimer(id uint32, at hook.Instant) error { return nil }
 func (h *hosted) Count(m uint32, n int64) error             { return nil }
 func (h *hosted) Get(f hook.Field, path uint8) (uint64, error) {
+	if f == hook.FieldPacketsAcked || f == hook.FieldPacketsLost || f == hook.FieldOldestPacket {
+		return 0, nil // no news of any packet
+	}
 	return uint64(100 * time.Millisecond), nil
 }
 func (h *hosted) Fault(err error) { h.fault = err }
@@ -71,8 +74,8 @@ func (h *hosted) send(p packet, waiting uint64) []byte {
 	if plan.Ride != frameSource {
 		return nil
 	}
+	plan.Frames, plan.Streams = p.frames, true
 	n := h.ext.(hook.Packets).WriteRide(frameSource, b[:], plan)
-	h.ext.(hook.SentPayloads).SendPayload(&hook.SentPayload{Now: h.now, Packet: p.pn, Streams: true, Rode: n > 0, Waiting: waiting, Frames: p.frames})
 	return bytes.Clone(b[:n])
 }
 
@@ -135,14 +138,6 @@ func BenchmarkHooks(b *testing.B) {
 			h.ext.(hook.Packets).BeginPacket(plan)
 		}
 	})
-	b.Run("acked", func(b *testing.B) {
-		h := newHosted(b, m, config)
-		f := &hook.PacketFate{Now: h.now}
-		for b.Loop() {
-			f.Packet++
-			h.ext.(hook.AckedPackets).PacketAcked(f)
-		}
-	})
 	b.Run("send", func(b *testing.B) {
 		h := newHosted(b, m, config)
 		for b.Loop() {
@@ -168,18 +163,17 @@ func BenchmarkHooks(b *testing.B) {
 func TestPacketsCostNoAllocation(t *testing.T) {
 	h := newHosted(t, load(t), map[string]string{"policy": "full"})
 	plan := &hook.PacketPlan{Now: h.now, Room: 1200, Waiting: 1000}
-	sent := &hook.SentPayload{Now: h.now, Streams: true, Rode: true, Waiting: 1000, Frames: make([]byte, 1000)}
-	fate := &hook.PacketFate{Now: h.now}
-	got := &hook.ReceivedFrame{Now: h.now, Index: frameSource, Body: []byte{0}, Before: sent.Frames}
+	frames := make([]byte, 1000)
+	got := &hook.ReceivedFrame{Now: h.now, Index: frameSource, Body: []byte{0}, Before: frames}
 	var body [4]byte
 	if n := testing.AllocsPerRun(4, func() { // too few packets for a repair, whose reservation the test notes
 		plan.Packet++
-		sent.Packet, fate.Packet, got.Packet = plan.Packet, plan.Packet, plan.Packet
+		got.Packet = plan.Packet
 		got.Body[0]++
 		h.ext.(hook.Packets).BeginPacket(plan)
+		plan.Frames, plan.Streams = frames, true
 		h.ext.(hook.Packets).WriteRide(frameSource, body[:], plan)
-		h.ext.(hook.SentPayloads).SendPayload(sent)
-		h.ext.(hook.AckedPackets).PacketAcked(fate)
+		plan.Frames = nil
 		h.ext.(hook.Frames).ProcessFrame(got)
 	}); n != 0 {
 		t.Errorf("a packet costs %v allocations, want none", n)

@@ -191,9 +191,8 @@ func TestARepairOfTheLongestPacketFits(t *testing.T) {
 			}
 			continue
 		}
-		in := g.write(0, frameSource, 1, 4)
-		g.must(opSent, 0, 5, make([]byte, frames), words(uint64(1), uint64(0)))
-		if len(in) == 0 || len(g.reserved) == 0 {
+		in := g.must(opWrite, 0, 5, make([]byte, frames), words(uint64(1), uint32(frameSource), uint32(4), uint64(0)))
+		if in <= 0 || len(g.reserved) == 0 {
 			t.Fatalf("room %d: nothing reserved", room)
 		}
 		b := g.write(g.reserved[0].token, frameRepair, 2, min(int(g.reserved[0].size), room-4))

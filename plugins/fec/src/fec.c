@@ -12,7 +12,7 @@ enum { METRIC_REPAIRS_SENT, METRIC_RECOVERED, METRIC_DELIVERED, METRIC_REPAIRS_U
 #include "policy.h"
 #include "receiver.h"
 
-enum { RIDES = 1, EARLY = 2, STREAMS = 1, RODE = 4 };
+enum { EARLY = 2, STREAMS = 4, TRAIN = 1 };
 
 PQ_EXPORT("pq_init") void pq_init(void) { gf_init(); }
 
@@ -29,31 +29,34 @@ static i64 on_packet_begin(u32 arg) {
 	const pq_packet_begin_in *in = PQ_IN(pq_packet_begin_in);
 	pq_packet_begin_out *out = PQ_OUT(pq_packet_begin_out);
 	u32 reserve = tx_reserve(in->room);
-	if (in->flags & EARLY || reserve > MAX_RESERVE || !tx_wanted(in->waiting)) return 0;
 	out->size = sizeof *out;
+	out->above = tx_above();
+	if (in->flags & EARLY || reserve > MAX_RESERVE || !tx_wanted(in->waiting)) return 0;
+	out->flags = tx_steady() ? TRAIN : 0;
 	out->reserve = reserve;
 	out->ride = FRAME_SOURCE + 1;
 	return 0;
+}
+
+/* on_ride makes the packet, of which the frames are there, the next source symbol. */
+static u32 on_ride(const pq_frame_write_in *in, u8 *out, u32 room) {
+	u32 n = pq_view_len() ? tx_write_source(out, room, in->pn) : 0;
+	if (n == 0) return 0;
+	tx_add(in->pn, pq_view(), pq_view_len(), in->flags & STREAMS);
+	policy_sent(in->flags & STREAMS, in->waiting);
+	return n;
 }
 
 static i64 on_frame_write(u32 token) {
 	const pq_frame_write_in *in = PQ_IN(pq_frame_write_in);
 	u32 room = pq_min(in->room, pq_write_cap());
 	switch (in->frame) {
-	case FRAME_SOURCE: return tx_write_source(pq_write(), room, in->pn);
+	case FRAME_SOURCE: return on_ride(in, pq_write(), room);
 	case FRAME_REPAIR: return policy_write(token, pq_write(), pq_min(room, REPAIR_MAX), in->pn);
 	case FRAME_RECOVERED:
 		tx.busy = in->pn + 1; /* what else is in the packet could not be recovered beside it */
 		return rx_write_recovered(pq_write(), room);
 	}
-	return 0;
-}
-
-static i64 on_tx_payload(u32 arg) {
-	const pq_tx_payload_in *in = PQ_IN(pq_tx_payload_in);
-	if (!(in->flags & RODE) || tx.pn != in->pn + 1) return 0;
-	tx_add(in->pn, pq_view(), pq_view_len(), in->flags & STREAMS);
-	policy_sent(in->flags & STREAMS, in->waiting);
 	return 0;
 }
 
@@ -94,19 +97,8 @@ static i64 on_frame_process(u32 frame) {
 	return PQ_FRAME_MALFORMED;
 }
 
-static i64 on_packet_acked(u32 arg) {
-	tx_fate(PQ_IN(pq_packet_fate_in)->pn, 0);
-	return 0;
-}
-
-static i64 on_packet_lost(u32 arg) {
-	tx_fate(PQ_IN(pq_packet_fate_in)->pn, 1);
-	return 0;
-}
-
 #define HOOKS(ON)                                                                                      \
 	ON(PQ_ATTACH, on_attach) ON(PQ_TIMER, on_timer)                                                    \
 	ON(PQ_FRAME_PROCESS, on_frame_process) ON(PQ_FRAME_WRITE, on_frame_write)                          \
-	ON(PQ_TX_PACKET_BEGIN, on_packet_begin) ON(PQ_TX_PAYLOAD, on_tx_payload)                           \
-	ON(PQ_PACKET_ACKED, on_packet_acked) ON(PQ_PACKET_LOST, on_packet_lost)
+	ON(PQ_TX_PACKET_BEGIN, on_packet_begin)
 PQ_PLUGIN(HOOKS)

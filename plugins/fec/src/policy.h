@@ -105,11 +105,14 @@ static u32 unprotected(void) { return (u32)(tx.next - pq_max(tx.done, tx.base));
 static void steadily(void) {
 	u32 k = cfg[CFG_K], r = cfg[CFG_RATE] == RATE_FIXED ? cfg[CFG_R] : repairs_for(k);
 	if (!windowed()) {
-		if (tx.next - tx.done >= k) protect(repairs_for(unprotected()));
+		if (tx.next - tx.done < k) return;
+		tx_news();
+		protect(repairs_for(unprotected()));
 		return;
 	}
 	policy.credit += r;
 	if (policy.credit < k) return;
+	tx_news();
 	protect(policy.credit / k);
 	policy.credit %= k;
 }
@@ -118,6 +121,7 @@ static void steadily(void) {
  * protected together. */
 static void flush(void) {
 	if (tx.fresh == 0) return;
+	tx_news();
 	u32 r = repairs_for(unprotected());
 	u64 due = policy.flushed + smoothed_rtt() / 4;
 	if (policy.budget < r * BUDGET_UNIT && policy.flushed > 0 && pq_now() < due) {
@@ -154,6 +158,7 @@ static i64 policy_write(u32 token, u8 *out, u32 room, u64 pn) {
 	u32 i = 0;
 	while (i < policy.queued && queue[i].token != token) i++;
 	if (i == policy.queued) return 0;
+	tx_news();
 	waiting_repair w = queue[i];
 	u64 end = w.first + w.count;
 	if (end <= tx.base || w.first + TX_RING < tx.next) { /* the peer has it all, or it is no longer here */

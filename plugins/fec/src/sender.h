@@ -3,30 +3,31 @@
 enum {
 	TX_RING = MAX_COUNT, /* limit: source symbols that can be protected; a power of two */
 	TX_HISTORY = 512,    /* limit: source symbols whose packet is remembered; a power of two */
-	TX_NUMBERS = 1024    /* limit: packet numbers whose symbol is remembered; a power of two */
+	TRAIN_MAX = 64       /* packets that leave in one go */
 };
 
 static u8 tx_data[TX_RING][SLOT];
 static u16 tx_len[TX_RING];
 
 static struct { u64 pn; u32 path; u32 settled; } tx_history[TX_HISTORY];
-static u64 tx_number[TX_NUMBERS]; /* number of the symbol in packet pn, plus 1 */
 
 static struct {
 	u64 next;   /* number of the next source symbol */
 	u64 base;   /* those before are settled: acknowledged, lost, or recovered by the peer; or out of the ring */
 	u64 done;   /* those before were in a repair */
 	u32 fresh;  /* how many of the rest carry stream data */
-	u64 pn;     /* packet into which a SOURCE frame was written last, plus 1 */
 	u64 busy;   /* packet into which a REPAIR or RECOVERED frame was written last, plus 1 */
 	u32 slack;  /* bytes by which later packets have less room than earlier ones: packet numbers become longer */
 	u32 seen, lost; /* packets of which news came, decaying */
+	u64 ackedAll, lostAll; /* packets of the connection that are in these */
 } tx;
 
 static void tx_init(void) {
 	pq_zero(&tx, sizeof tx);
 	tx.seen = 64; /* until the path says otherwise, it loses 3 % */
 	tx.lost = 2;
+	tx.ackedAll = (u64)pq_get(PQ_GET_PACKETS_ACKED, 0);
+	tx.lostAll = (u64)pq_get(PQ_GET_PACKETS_LOST, 0);
 }
 
 /* Numbers of symbols that do not fit into a SOURCE frame are never used: what comes after the first billion packets is not protected. */
@@ -37,6 +38,15 @@ static const u64 tx_last = (1 << 30) - 1;
 static u32 tx_wanted(u64 waiting) {
 	if (tx.next > tx_last || work_short()) return 0;
 	return cfg[CFG_POLICY] != POLICY_TAIL || waiting <= (u64)TX_RING * SYMBOL_MAX / 2;
+}
+
+/* tx_above is how much may wait before packets are not worth asking about; 0 = they always are. */
+static u64 tx_above(void) { return cfg[CFG_POLICY] == POLICY_TAIL ? (u64)TX_RING * SYMBOL_MAX / 2 : 0; }
+
+/* tx_steady reports whether the next packets keep as much free as this one: numbers do not grow. */
+static u32 tx_steady(void) {
+	u8 number[8];
+	return pq_put_varint(number, tx.next) == pq_put_varint(number, tx.next + TRAIN_MAX);
 }
 
 /* tx_reserve is what a packet with so much room leaves free, beside a SOURCE frame's room, so that a repair of what it carries fits into another.
@@ -55,7 +65,6 @@ static u32 tx_write_source(u8 *out, u32 room, u64 pn) {
 	u32 n = pq_put_varint(number, tx.next);
 	if (tx.busy == pn + 1 || n > room) return 0;
 	pq_copy(out, number, n);
-	tx.pn = pn + 1;
 	return n;
 }
 
@@ -73,7 +82,6 @@ static void tx_add(u64 pn, const u8 *frames, u32 n, u32 streams) {
 	tx_history[sid % TX_HISTORY].pn = pn;
 	tx_history[sid % TX_HISTORY].path = pq_path();
 	tx_history[sid % TX_HISTORY].settled = 0;
-	tx_number[pn % TX_NUMBERS] = sid + 1;
 	if (tx.next > TX_RING && tx.base < tx.next - TX_RING) tx.base = tx.next - TX_RING;
 	if (tx.done < tx.base) tx.done = tx.base;
 	tx.fresh += streams;
@@ -83,25 +91,30 @@ static void tx_add(u64 pn, const u8 *frames, u32 n, u32 streams) {
 /* tx_settle notes that nothing more is to be done for a source symbol. */
 static void tx_settle(u64 sid) {
 	tx_history[sid % TX_HISTORY].settled = 1;
-	while (tx.base < tx.next && tx_history[tx.base % TX_HISTORY].settled) tx.base++;
 }
 
-/* tx_symbol_of finds the symbol that a packet carried: its number plus 1, or 0. */
-static u64 tx_symbol_of(u64 pn) {
-	u64 n = tx_number[pn % TX_NUMBERS];
-	return n > 0 && n + TX_HISTORY > tx.next && tx_history[(n - 1) % TX_HISTORY].pn == pn ? n : 0;
-}
-
-/* tx_fate takes news of a packet. */
-static void tx_fate(u64 pn, u32 lost) {
-	tx.seen++;
-	tx.lost += lost;
-	if (tx.seen >= 512) {
+/* tx_count takes into account that of n more packets news came, and that bad of them are lost. */
+static void tx_count(u32 n, u32 bad) {
+	tx.seen += n;
+	tx.lost += bad;
+	while (tx.seen >= 512) {
 		tx.seen /= 2;
 		tx.lost /= 2;
 	}
-	u64 n = tx_symbol_of(pn);
-	if (n > 0) tx_settle(n - 1);
+}
+
+/* tx_news asks the connection what became of packets: once before a decision, not for each of them. */
+static void tx_news(void) {
+	u64 acked = (u64)pq_get(PQ_GET_PACKETS_ACKED, 0), lost = (u64)pq_get(PQ_GET_PACKETS_LOST, 0), oldest = (u64)pq_get(PQ_GET_OLDEST_PACKET, 0);
+	u64 bad = lost - tx.lostAll, n = acked - tx.ackedAll + bad;
+	tx.ackedAll = acked;
+	tx.lostAll = lost;
+	tx_count((u32)pq_min(n, 4096), (u32)pq_min(bad, 4096));
+	while (tx.base < tx.next) {
+		u32 at = tx.base % TX_HISTORY;
+		if (!tx_history[at].settled && tx_history[at].pn >= oldest) return;
+		tx.base++;
+	}
 }
 
 /* tx_longest returns the length of the longest of count symbols from first. */
