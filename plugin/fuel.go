@@ -15,7 +15,7 @@ const (
 	DefaultFuelBurst = 5_000_000
 	// DefaultFuelPerPacket is what they may run beside that for each call that a packet brings: so work may grow with traffic, which costs the
 	// connection as much by itself, and with nothing else.
-	DefaultFuelPerPacket = 2_000
+	DefaultFuelPerPacket = 500
 
 	// A call cannot be interrupted: the collector of garbage waits for its end. Those that begin something may take longer, but not a millisecond.
 	attachFactor = 4                          // attach may run so many times the fuel of a call

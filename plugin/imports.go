@@ -119,6 +119,7 @@ func (x *extension) bytesOf(off, n uint64, perUnit int64) ([]byte, int64) {
 const (
 	bytesPerUnit     = 16
 	randBytesPerUnit = 1
+	randUnits        = 2000 // what asking for luck costs beside that: the system is asked
 )
 
 func (x *extension) importReserve(arg []uint64) int64 {
@@ -178,6 +179,9 @@ func (x *extension) importRand(arg []uint64) int64 {
 	b, c := x.bytesOf(arg[0], arg[1], randBytesPerUnit)
 	if c != 0 {
 		return c
+	}
+	if !x.charge(randUnits) {
+		return codeLimit
 	}
 	return codeOf(x.conn.Rand(b))
 }

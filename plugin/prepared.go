@@ -23,7 +23,7 @@ type prepared struct {
 }
 
 // preparedVersion is raised when this package makes something else of the same package, or refuses what it did not.
-const preparedVersion = 1
+const preparedVersion = 2
 
 const (
 	preparedDir  = "metered" // below the directory of compiled code, with which it is bounded and cleared

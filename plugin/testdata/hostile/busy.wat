@@ -13,5 +13,5 @@
         (if (i32.eq (local.get $op) (i32.const 4)) (then (call $run (i32.const 6700))))
         (drop (call $set (i32.const 0) (i64.add (i64.load (i32.const 4104)) (i64.const 1000000))))
         (return (i64.const 0))))
-    (call $run (i32.const 275))
+    (call $run (i32.const 60))
     (i64.const 0)))

@@ -13,8 +13,9 @@
     (if (i32.eq (local.get $op) (i32.const 1)) (then (return (call $attach))))
     (if (i32.le_u (local.get $op) (i32.const 4))
       (then
-        (if (i32.eq (local.get $op) (i32.const 4)) (then (call $run (i32.const 220))))
+        (if (i32.eq (local.get $op) (i32.const 4)) (then (call $run (i32.const 19))))
         (drop (call $set (i32.const 0) (i64.add (i64.load (i32.const 4104)) (i64.const 1000000))))
         (return (i64.const 0))))
-    (call $run (i32.const 8))
+    (drop (call $set (i32.const 1) (i64.const 0x7fffffffffffff)))
+    (drop (call $set (i32.const 1) (i64.const 0x7fffffffffffff)))
     (i64.const 0)))
