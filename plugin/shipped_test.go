@@ -1,27 +1,25 @@
 package plugin_test
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/seed51309289/quiver/plugin"
+	"github.com/seed51309289/quiver/plugins"
 )
 
 func TestEveryShippedPluginLoads(t *testing.T) {
-	files, err := filepath.Glob("../plugins/*/*.wasm")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no plugins: %v", err)
+	names := plugins.Names()
+	if len(names) == 0 {
+		t.Fatal("no plugins")
 	}
 	engines(t, func(t *testing.T, r *plugin.Runtime) {
-		for _, name := range files {
-			b, err := os.ReadFile(name)
+		for _, name := range names {
+			b, err := plugins.File(name)
 			if err != nil {
 				t.Fatal(err)
 			}
 			m := load(t, r, b, plugin.Policy{})
 			attached(t, m)
-
 		}
 	})
 }
