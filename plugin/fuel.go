@@ -48,7 +48,7 @@ const byPacket = 1<<hook.OpReceiveDatagram | 1<<hook.OpReceivePayload | 1<<hook.
 // has returns how much of n may be used at now, for a call of op.
 func (p purse) has(n int64, now hook.Instant, op hook.Op) int64 {
 	b := p.bucket
-	if uint64(byPacket)>>op&1 != 0 || op == hook.OpPacketAcked || op == hook.OpPacketLost {
+	if uint64(byPacket)>>op&1 != 0 || op == hook.OpPacketAcked || op == hook.OpPacketLost || op == hook.OpStreamNext {
 		b.level = min(b.level+b.perPacket, b.burst)
 	}
 	if b.level-p.leave < n && now > b.at {

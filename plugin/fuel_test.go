@@ -38,7 +38,7 @@ func TestPacketsBringFuelAndTimersDoNot(t *testing.T) {
 		switch op {
 		case hook.OpReceiveDatagram, hook.OpReceivePayload, hook.OpReceiveDone, hook.OpFrameProcess, hook.OpFrameWrite, hook.OpPacketBegin,
 			hook.OpSendPayload, hook.OpPacketSent, hook.OpCongestionAck, hook.OpCongestionLoss, hook.OpCongestionSent, hook.OpAckPolicy,
-			hook.OpRTTSample, hook.OpPacketLost, hook.OpPacketAcked:
+			hook.OpRTTSample, hook.OpPacketLost, hook.OpPacketAcked, hook.OpStreamNext:
 			want = 2_000
 		}
 		if got != want {
