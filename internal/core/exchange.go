@@ -101,12 +101,6 @@ func (p *plugin) active() bool {
 	return p.sentReady && p.gotReady
 }
 
-// frameIndex returns which of the plugin's frames has the type, or false.
-func (p *plugin) frameIndex(t wire.FrameType) (int, bool) {
-	n := uint64(t) - p.TypeBase
-	return int(n), n < uint64(p.Frames)
-}
-
 // sideOf returns who offers a plugin with this number: 0 the client, 1 the server.
 func sideOf(local uint64) int { return int(local & 1) }
 

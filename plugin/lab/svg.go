@@ -12,7 +12,6 @@ import (
 type drawing struct {
 	b             strings.Builder
 	width, height float64
-	clips         int
 }
 
 // style gives the classes that all plots share. The colours of lines are told apart by people who do not see red or green

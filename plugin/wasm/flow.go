@@ -87,7 +87,9 @@ func (m *Module) flowOf(i int, price func(*instr) uint64, split uint32) (flow, *
 		if len(fresh) == 0 {
 			break
 		}
-		t, err = m.trace(i, price, cuts, nil)
+		if t, err = m.trace(i, price, cuts, nil); err != nil {
+			break
+		}
 		for _, c := range t.flow.cuts {
 			if fresh[c.at] && c.units < uint64(split) {
 				delete(cuts, c.at) // a cut within it has taken what made it worth it

@@ -321,13 +321,3 @@ func (m *Module) importName(i uint32) string {
 	}
 	return ""
 }
-
-// imported counts the imports of a kind.
-func (m *Module) imported(k Kind) (n int) {
-	for _, im := range m.Imports {
-		if im.Kind == k {
-			n++
-		}
-	}
-	return n
-}

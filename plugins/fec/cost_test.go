@@ -86,7 +86,6 @@ type lane struct {
 	conn   *quic.Conn
 	stream *quic.Stream
 	cpu    time.Duration
-	sent   uint64 // bytes of UDP payload, of both ends
 	base   uint64
 	server *quic.Conn
 }

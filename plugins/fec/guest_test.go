@@ -370,10 +370,7 @@ func (g *guest) take(frame uint32, pn uint64, body, before []byte) int64 {
 // repairs writes all REPAIR frames that wait, into packets from pn on.
 func (g *guest) repairs(pn uint64) (bodies [][]byte) {
 	g.t.Helper()
-	for _, b := range g.frames(frameRepair, pn) {
-		bodies = append(bodies, b)
-	}
-	return bodies
+	return append(bodies, g.frames(frameRepair, pn)...)
 }
 
 // frames writes all frames of a kind that wait.
