@@ -42,6 +42,10 @@ func validator(t testing.TB) func([]byte) error {
 	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().WithCoreFeatures(api.CoreFeaturesV2))
 	t.Cleanup(func() { r.Close(ctx) })
 	return func(b []byte) error {
+		// As the host does: wazero 1.12 reads a broken name section beyond its end, so that its verdict depends on what follows.
+		if bare, err := wasm.WithoutCustoms(b); err == nil {
+			b = bare
+		}
 		c, err := r.CompileModule(ctx, b)
 		if err == nil {
 			c.Close(ctx)
