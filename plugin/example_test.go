@@ -91,23 +91,18 @@ func ExampleNative() {
 	// Output: <nil>
 }
 
-// What a file is, before it runs.
-func ExampleInspect() {
+// What a plugin takes to begin.
+func ExampleModule_Try() {
 	file, err := plugins.File("cc-newreno")
 	if err != nil {
 		log.Fatal(err)
 	}
-	in, err := plugin.Inspect(context.Background(), "cc-newreno.wasm", file, plugin.Policy{})
+	m, err := plugin.Load(context.Background(), "cc-newreno.wasm", file, plugin.Policy{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, h := range in.Hooks {
-		fmt.Println(h.Number, h.Op)
-	}
-	// Output:
-	// 50 cc_init
-	// 51 cc_ack
-	// 52 cc_loss
-	// 54 cc_spurious
-	// 58 cc_mtu
+	defer m.Close()
+	took, err := m.Try()
+	fmt.Println(took.Memory>>10, "KiB,", took.Calls, "call,", err)
+	// Output: 64 KiB, 1 call, <nil>
 }

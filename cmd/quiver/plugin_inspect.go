@@ -67,15 +67,19 @@ func factsOf(ctx context.Context, arg string, t *pack.Trust) (*inspect.Facts, er
 	if err != nil {
 		return nil, err
 	}
-	tried, err := plugin.Inspect(ctx, p.File, p.Raw, plugin.Policy{})
+	facts.Host, err = tryHere(ctx, p)
+	return facts, err
+}
+
+// tryHere loads and attaches a plugin as one that the user named, and says what came of it.
+func tryHere(ctx context.Context, p *pack.Package) (*inspect.Host, error) {
+	m, err := plugin.Load(ctx, p.File, p.Raw, plugin.Policy{})
 	if err != nil {
-		return nil, err
+		return &inspect.Host{Refused: err.Error()}, nil
 	}
-	facts.Host = &inspect.Host{Refused: tried.Refused}
-	if a := tried.Attach; a != nil {
-		facts.Host.Fuel, facts.Host.Memory = a.Fuel, a.Memory
-	}
-	return facts, nil
+	defer m.Close()
+	took, err := m.Try()
+	return &inspect.Host{Fuel: took.Fuel, Memory: took.Memory}, err
 }
 
 // show prints a value as JSON or with text.
