@@ -85,7 +85,7 @@ var layers = map[string][]string{
 }
 
 // pure are the packages in which time and randomness are arguments.
-var pure = []string{"hook", "internal/wire", "internal/crypt", "internal/recovery", "internal/core"}
+var pure = []string{"hook", "internal/wire", "internal/crypt", "internal/recovery", "internal/core", "internal/tcpq"}
 
 // never is a rule about what a package must not import, by itself or through
 // other packages of this module.
