@@ -27,6 +27,8 @@ stdout is data, stderr is talk. Exit status: 0 done, 1 failed, 2 wrong usage,
 		newInterop(),
 		newPlugin(),
 		newBench(),
+		newPS(),
+		newStatus(),
 		newVersion(),
 		newMan(),
 	)

@@ -18,6 +18,19 @@ func terminal(w io.Writer) (*os.File, bool) {
 	return f, true
 }
 
+// terminalWidth returns how wide the terminal behind w is, 0 if there is none.
+func terminalWidth(w io.Writer) int {
+	f, ok := terminal(w)
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 80
+	}
+	return width
+}
+
 // colourful reports whether w takes colours: a terminal whose user has not said NO_COLOR.
 func colourful(w io.Writer) bool {
 	_, ok := terminal(w)
