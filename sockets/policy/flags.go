@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// Flags are those of a command, as given. The zero value is what a command without any means: everything over QUIC.
+// Flags are those of a command, as given. The zero value is what a command without any means: everything over QUIC. A flag that was not given
+// is empty here, also if the command has a default for it: what is given beside Policy is a contradiction.
 //
 // To and Listen choose what goes over QUIC on their side, and the rest of that side is plain TCP: --to says nothing of listeners, --listen
 // nothing of connections.

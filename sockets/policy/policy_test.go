@@ -128,7 +128,10 @@ func TestOptionsReachTheDecision(t *testing.T) {
 		"connect 10.0.0.3 quic pin="+strings.ToUpper(pin[7:]),
 		"connect 10.0.0.4 auto identity=DB.Example. head-start=0s remember=24h",
 		"connect 10.0.0.5 quic via=192.0.2.9:443 identity=192.0.2.9",
-		"connect 10.0.0.6 quic via=[2001:db8::9]:443")
+		"connect 10.0.0.6 quic via=[2001:db8::9]:443",
+		"connect 10.0.0.7 quic identity=ca",
+		"connect 10.0.0.8 quic identity=*.Corp.example",
+		"connect 10.0.0.9 quic identity=SHA256:"+strings.ToUpper(strings.Join(strings.SplitAfter(pin[7:], "3"), ":")))
 	for dest, want := range map[string]string{
 		"10.0.0.1:80": "quic 10.0.0.1:80 - p:1",
 		"10.0.0.2:80": "quic 10.0.0.2:9000 pin p:2",
@@ -136,6 +139,9 @@ func TestOptionsReachTheDecision(t *testing.T) {
 		"10.0.0.4:80": "auto 10.0.0.4:8277 db.example p:4",
 		"10.0.0.5:80": "quic 192.0.2.9:443 192.0.2.9 p:5",
 		"10.0.0.6:80": "quic [2001:db8::9]:443 - p:6",
+		"10.0.0.7:80": "quic 10.0.0.7:8277 ca p:7",
+		"10.0.0.8:80": "quic 10.0.0.8:8277 *.corp.example p:8",
+		"10.0.0.9:80": "quic 10.0.0.9:8277 " + pin + " p:9",
 	} {
 		wantConnect(t, p, dest, want)
 	}
@@ -191,7 +197,7 @@ func TestShellMustKnowListenersOnlyWhereTheyDiffer(t *testing.T) {
 }
 
 func TestSocketsThatAskForQUICGetIt(t *testing.T) {
-	p := wantPolicy(t, "protocol 1000 quic", "connect 10.0.0.1 refuse", "connect 10.0.0.2 auto identity=pin", "connect default tcp", "listen port 80 tcp", "listen port 81 quic+tcp allow=a.example")
+	p := wantPolicy(t, "protocol 1000 quic", "connect 10.0.0.1 refuse", "connect 10.0.0.2 auto identity=pin", "connect default tcp", "listen port 80 tcp", "listen port 81 quic+tcp allow=a.example,*", "listen port 83 quic allow=*.example,ca")
 	if got := fmt.Sprint(p.Protocols()); got != "[261 1000]" {
 		t.Errorf("protocols %s, want 261 and 1000", got)
 	}
@@ -204,7 +210,7 @@ func TestSocketsThatAskForQUICGetIt(t *testing.T) {
 			t.Errorf("Asked(%s) = %s, want %s", dest, got, want)
 		}
 	}
-	for port, want := range map[uint16]string{80: "quic 8277 ", 81: "quic 8277 a.example", 82: "quic 8277 "} {
+	for port, want := range map[uint16]string{80: "quic 8277 ", 81: "quic 8277 a.example,*", 83: "quic 8277 *.example,ca", 82: "quic 8277 "} {
 		if got := listenText(p.AskedListen(netip.AddrPortFrom(netip.Addr{}, port))); got != want {
 			t.Errorf("AskedListen(%d) = %s, want %s", port, got, want)
 		}
