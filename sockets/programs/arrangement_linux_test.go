@@ -1,0 +1,112 @@
+package programs
+
+import (
+	"bytes"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Ordinary users of every Debian: uid and gid.
+const (
+	webUser = 33
+	nobody  = 65534
+)
+
+// An end is how one of the two programs runs.
+type end string
+
+const (
+	plain   end = "plain"   // by itself, on the host's TCP
+	inside  end = "inside"  // under quiver run --mode inside
+	outside end = "outside" // under quiver run --mode outside
+	behind  end = "gateway" // by itself, with quiver gateway between it and the other end
+	auto    end = "auto"    // under quiver run --fallback tcp
+)
+
+// supervised reports whether quiver run starts the program.
+func (e end) supervised() bool { return e == inside || e == outside || e == auto }
+
+// An arrangement is a column of the table: how both ends run, and as which user.
+type arrangement struct {
+	name           string // in the names of subtests
+	title          string // in the head of the table
+	server, client end
+	user           bool // both as an ordinary user, not as root
+}
+
+// arrangements are the columns, in order. The first is the control.
+var arrangements = []arrangement{
+	{name: "plain", title: "plain TCP", server: plain, client: plain},
+	{name: "inside", title: "inside", server: inside, client: inside},
+	{name: "outside", title: "outside", server: outside, client: outside},
+	{name: "mixed", title: "server inside, client outside", server: inside, client: outside},
+	{name: "server-gateway", title: "gateway before the server", server: behind, client: inside},
+	{name: "client-gateway", title: "gateway before the client", server: inside, client: behind},
+	{name: "auto-client", title: "`auto` client, plain server", server: plain, client: auto},
+	{name: "auto-server", title: "plain client, `auto` server", server: auto, client: plain},
+	{name: "user-plain", title: "plain TCP, as a user", server: plain, client: plain, user: true},
+	{name: "user-inside", title: "inside, as a user", server: inside, client: inside, user: true},
+	{name: "user-outside", title: "outside, as a user", server: outside, client: outside, user: true},
+}
+
+// overQUIC reports whether what passes between the ends must be QUIC; else it must be TCP.
+func (a *arrangement) overQUIC() bool { return a.server != plain && a.client != plain }
+
+// commands are the subcommands of quiver that the arrangement needs.
+func (a *arrangement) commands() (list []string) {
+	if a.server.supervised() || a.client.supervised() {
+		list = append(list, "run")
+	}
+	if a.server == behind || a.client == behind {
+		list = append(list, "gateway")
+	}
+	return list
+}
+
+// helped remembers of which subcommands quiver --help knows: name to bool.
+var helped sync.Map
+
+// knows reports whether the program quiver has a subcommand.
+func knows(quiver, command string) bool {
+	if known, ok := helped.Load(command); ok {
+		return known.(bool)
+	}
+	out, err := exec.Command(quiver, command, "--help").CombinedOutput()
+	known := err == nil && bytes.Contains(out, []byte("quiver "+command))
+	helped.Store(command, known)
+	return known
+}
+
+// serve returns the command line that runs a server's script.
+func (p *place) serve(script string) []string {
+	sh := []string{"/bin/sh", "-euc", script}
+	e := p.arrangement.server
+	if !e.supervised() {
+		return sh
+	}
+	var listen []string
+	for _, name := range p.program.listening() {
+		listen = append(listen, strconv.Itoa(p.listen[name]))
+	}
+	return append(append(p.run(e), "--listen", strings.Join(listen, ","), "--udp-port", strconv.Itoa(p.udp), "--"), sh...)
+}
+
+// call returns the command line that runs a client's script.
+func (p *place) call(script string) []string {
+	sh := []string{"/bin/sh", "-euc", script}
+	e := p.arrangement.client
+	if !e.supervised() {
+		return sh
+	}
+	return append(append(p.run(e), "--udp-port", strconv.Itoa(p.udp), "--"), sh...)
+}
+
+// run is the beginning of a command line of quiver run.
+func (p *place) run(e end) []string {
+	if e == auto {
+		return []string{p.built.quiver, "run", "--fallback", "tcp"}
+	}
+	return []string{p.built.quiver, "run", "--mode", string(e)}
+}
