@@ -199,24 +199,51 @@ func (c *Conn) ReadErr(s *Stream) error {
 // ErrFinished says that a stream was written to after CloseWrite.
 var ErrFinished = errors.New("write after the end of the stream")
 
+// sendRoom is how many bytes the stream's buffer takes now.
 func (c *Conn) sendRoom(s *Stream) uint64 {
 	used, limit := s.send.buf.buffered(), c.sendBufferLimit()
+	if used >= limit {
+		return 0
+	}
+	room := limit - used
 	if uint64(c.pool.used)*chunkSize > 2*limit+crowded {
-		limit = min(limit, crowdedShare)
+		share := crowdedShare - min(used, crowdedShare)
+		room = max(share, min(room, c.idleRoom(s, limit)))
 	}
-	if used < limit {
-		return limit - used
+	return room
+}
+
+// idleRoom is how much more s may take because too little is there that could
+// leave: buffers are full of what the peer has no room for. It is what the peer
+// allows s, while less than limit is in flight or waits for nothing but its turn.
+func (c *Conn) idleRoom(s *Stream, limit uint64) uint64 {
+	credit := min(s.send.max-min(s.send.max, s.send.end()), c.flow.available())
+	if credit == 0 {
+		return 0
 	}
-	return 0
+	busy := uint64(c.path.rec.BytesInFlight())
+	q := &c.streams.newData
+	for i, other := range q.list[q.head:] {
+		if i == maxWalk {
+			return 0
+		}
+		w := &other.send
+		busy += max(min(w.end(), w.max), w.buf.next) - w.buf.next
+		if busy >= limit {
+			return 0
+		}
+	}
+	return min(credit, limit-busy)
 }
 
 // When the streams of a connection hold crowded bytes together, beyond what one
-// of them may, each of them takes no more than crowdedShare: together they fill
-// the congestion window all the same, and memory that is used again soon is
-// still in the cache.
+// of them may, each of them takes no more than crowdedShare, unless that leaves
+// the congestion window empty: together they fill it, and memory that is used
+// again soon is still in the cache.
 const (
 	crowded      = 2 << 20
 	crowdedShare = 32 << 10
+	maxWalk      = 64 // streams that wait for their turn: so many are a crowd
 )
 
 // sendBufferLimit lets a stream hold two congestion windows: one in flight and
