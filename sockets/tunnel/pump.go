@@ -1,0 +1,197 @@
+package tunnel
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/seed51309289/quiver/internal/tcpq"
+)
+
+// An Ending is how a TCP connection ended.
+type Ending uint8
+
+// The endings.
+const (
+	Finished    Ending = iota // both sides sent FIN
+	ResetByLeg                // the program at this end reset it, or is gone
+	ResetByPeer               // the other end did
+	RefusedLate               // the acceptor refused a stream that was opened in good faith
+	PeerLost                  // the QUIC connection ended
+)
+
+var endings = [...]string{"finished", "reset by the program", "reset by the peer", "refused", "connection to the peer lost"}
+
+// String returns the ending in words.
+func (e Ending) String() string { return endings[e] }
+
+// A Result is what Pump did.
+type Result struct {
+	Ending Ending
+	Err    error // what came before an Ending that is not Finished
+	// Sent and Received are bytes of the TCP connection, to and from the peer.
+	Sent, Received uint64
+	Took           time.Duration
+}
+
+// Pump carries bytes between a leg and a stream, both ways, until both
+// directions are over, and closes both. FIN, RST and their likes cross as
+// docs/tcpq.md says: each direction ends by itself, for as long as it takes; a
+// reset of one end is a reset of the other.
+//
+// It runs one direction in its caller's goroutine and the other in one more,
+// which has ended when Pump returns. A pump that waits has no buffer.
+func Pump(leg Leg, s *Stream) Result {
+	p := &pump{leg: leg, s: s, start: time.Now()}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		p.up()
+	}()
+	p.down()
+	<-over
+	return p.end()
+}
+
+// pump is what both directions know.
+type pump struct {
+	leg   Leg
+	s     *Stream
+	start time.Time
+
+	mu       sync.Mutex // guards all below; a leaf
+	upOver   bool       // the program's bytes have ended
+	downOver bool       // the peer's have
+	stopped  error      // the peer reads no more; nil = it does, as far as we know
+	failed   bool
+	ending   Ending
+	err      error
+}
+
+// up carries what the program writes.
+func (p *pump) up() {
+	for in := newLegReader(p.leg); ; {
+		b, readErr := in.next()
+		if len(b) > 0 {
+			_, err := p.s.Write(b)
+			in.done()
+			if err != nil {
+				p.writeFailed(err)
+				return
+			}
+		}
+		switch readErr {
+		case nil:
+		case io.EOF:
+			p.s.CloseWrite()
+			p.upEnded()
+			return
+		default:
+			p.fail(ResetByLeg, readErr)
+			return
+		}
+	}
+}
+
+// down carries what the peer sends.
+func (p *pump) down() {
+	buf := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buf)
+	for {
+		n, readErr := p.s.Read(buf[:])
+		if n > 0 {
+			if _, err := p.leg.Write(buf[:n]); err != nil {
+				p.fail(ResetByLeg, err)
+				return
+			}
+		}
+		switch readErr {
+		case nil:
+		case io.EOF:
+			p.downEnded()
+			return
+		default:
+			p.readFailed(readErr)
+			return
+		}
+	}
+}
+
+// upEnded is called when nothing of the program is carried any more.
+func (p *pump) upEnded() {
+	p.mu.Lock()
+	p.upOver = true
+	p.mu.Unlock()
+}
+
+// downEnded is called when all of the peer is delivered.
+func (p *pump) downEnded() {
+	p.leg.CloseWrite() // an error is one of reading, too
+	p.mu.Lock()
+	p.downOver = true
+	stopped := p.stopped
+	p.mu.Unlock()
+	if stopped != nil {
+		p.fail(ResetByPeer, stopped)
+	}
+}
+
+// writeFailed ends the program's direction after an error of the stream.
+func (p *pump) writeFailed(err error) {
+	if _, ok := stopped(err); !ok {
+		p.fail(PeerLost, err)
+		return
+	}
+	p.mu.Lock()
+	p.upOver, p.stopped = true, err
+	over := p.downOver
+	p.mu.Unlock()
+	if over {
+		p.fail(ResetByPeer, err)
+	}
+}
+
+// readFailed ends everything after an error of the stream.
+func (p *pump) readFailed(err error) {
+	var refused *StatusError
+	_, reset := stopped(err)
+	switch {
+	case errors.As(err, &refused):
+		p.fail(RefusedLate, err)
+	case reset:
+		p.fail(ResetByPeer, err)
+	default:
+		p.fail(PeerLost, err)
+	}
+}
+
+// fail ends both directions: the peer learns of a reset, and so does the
+// program. What happened first counts.
+func (p *pump) fail(how Ending, err error) {
+	p.mu.Lock()
+	if p.failed {
+		p.mu.Unlock()
+		return
+	}
+	p.failed, p.ending, p.err = true, how, err
+	p.mu.Unlock()
+	code := uint64(tcpq.CodeReset)
+	if how == ResetByLeg && errors.Is(err, syscall.ETIMEDOUT) {
+		code = tcpq.CodeTimeout
+	}
+	p.s.Reset(code)
+	p.s.Stop(code)
+	p.leg.SetLinger(0)
+	p.leg.Close()
+}
+
+// end closes what is left, and tells what happened.
+func (p *pump) end() Result {
+	if !p.failed {
+		p.leg.Close()
+	}
+	p.s.Close()
+	return Result{Ending: p.ending, Err: p.err, Sent: p.s.sent.Load(), Received: p.s.received.Load(), Took: time.Since(p.start)}
+}

@@ -1,0 +1,142 @@
+//go:build unix
+
+package tunnel
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	rand.NewChaCha8([32]byte{1}).Read(b)
+	return b
+}
+
+func TestPumpedBytesArrive(t *testing.T) {
+	p := onLoopback(t, Options{}).pumped()
+	want := randomBytes(20 << 20)
+	for _, way := range [][2]*net.TCPConn{{p.near, p.far}, {p.far, p.near}} {
+		go func() {
+			way[0].Write(want)
+			way[0].CloseWrite()
+		}()
+		got, err := io.ReadAll(way[1])
+		if err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("read %d bytes, %v, want the %d written", len(got), err, len(want))
+		}
+	}
+	p.wantEndings(t, Finished, Finished)
+}
+
+func TestHalfCloseLastsAsLongAsItLikes(t *testing.T) {
+	p := onLoopback(t, Options{}).pumped()
+	p.near.Write([]byte("question"))
+	p.near.CloseWrite()
+	if got, err := io.ReadAll(p.far); string(got) != "question" || err != nil {
+		t.Fatalf("read %q, %v", got, err)
+	}
+	for range 10 { // the other direction goes on
+		p.far.Write([]byte("x"))
+		if _, err := io.ReadFull(p.near, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.far.Close()
+	if _, err := p.near.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("read after FIN: %v, want EOF", err)
+	}
+	p.near.Close()
+	p.wantEndings(t, Finished, Finished)
+}
+
+func TestResetCrosses(t *testing.T) {
+	p := onLoopback(t, Options{}).pumped()
+	p.near.Write([]byte("x"))
+	io.ReadFull(p.far, make([]byte, 1))
+	p.near.SetLinger(0)
+	p.near.Close()
+	if _, err := p.far.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("read after the other program's RST: %v, want ECONNRESET", err)
+	}
+	p.wantEndings(t, ResetByLeg, ResetByPeer)
+}
+
+func TestCloseWithUnreadDataIsAReset(t *testing.T) {
+	p := onLoopback(t, Options{}).pumped()
+	p.far.Write([]byte("nobody reads this"))
+	wait(t, "bytes to arrive", func() bool { return p.near.SetReadDeadline(time.Time{}) == nil && readable(p.near) })
+	p.near.Close()
+	if _, err := p.far.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("read after the other program closed with unread data: %v, want ECONNRESET", err)
+	}
+	p.wantEndings(t, ResetByLeg, ResetByPeer)
+}
+
+func TestWritesToAProgramThatIsGoneAreReset(t *testing.T) {
+	p := onLoopback(t, Options{}).pumped()
+	p.near.Close() // FIN
+	if _, err := p.far.Read(make([]byte, 1)); err != io.EOF {
+		t.Fatalf("read: %v, want EOF", err)
+	}
+	p.far.SetWriteDeadline(time.Now().Add(10 * time.Second))
+	var err error
+	for err == nil {
+		_, err = p.far.Write([]byte("anybody there?"))
+	}
+	if !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("write to a program that is gone: %v, want EPIPE", err)
+	}
+	p.wantEndings(t, ResetByLeg, ResetByPeer)
+}
+
+func TestSimultaneousCloseFinishes(t *testing.T) {
+	p := onLoopback(t, Options{}).pumped()
+	go p.near.Close()
+	p.far.Close()
+	p.wantEndings(t, Finished, Finished)
+}
+
+func TestLostConnectionResetsBothPrograms(t *testing.T) {
+	w := onLoopback(t, Options{})
+	p := w.pumped()
+	for _, l := range w.dialer.links.list() {
+		l.conn.CloseWithError(7, "")
+	}
+	for _, c := range []*net.TCPConn{p.near, p.far} {
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("read after the connection was lost: %v, want ECONNRESET", err)
+		}
+	}
+	p.wantEndings(t, PeerLost, PeerLost)
+}
+
+// wait polls for what has no event, at most ten seconds.
+func wait(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("still waiting for %s", what)
+		}
+	}
+}
+
+// readable reports whether a Read would not wait.
+func readable(c *net.TCPConn) (ready bool) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	raw.Read(func(fd uintptr) bool {
+		n, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		ready = err == nil && n >= 0
+		return true
+	})
+	return ready
+}
