@@ -69,7 +69,7 @@ Exit status: 0 all files are there, 1 some are not, 2 wrong usage.`,
 	f.StringVar(&o.http, "http", "", "speak HTTP of `VERSION` 3 or 0.9 (default whichever the server prefers)")
 	f.BoolVar(&o.insecure, "insecure", false, "do not check the server's certificate: anybody could be answering")
 	f.StringVar(&o.ca, "ca", "", "trust the certificate authorities in PEM `FILE` instead of the system's")
-	f.StringVar(&o.pin, "pin", "", "trust the one certificate with this `SHA256`, whatever names it has")
+	f.StringVar(&o.pin, "pin", "", "trust the one certificate with this `SHA256`, its own or its key's, whatever names it has")
 	f.StringVar(&o.resumption.file, "resume", "", "resume sessions from `FILE`, and keep new ones in it; it holds secrets and need not exist yet")
 	f.BoolVar(&o.early, "0rtt", false, "ask in the first flight where the session allows it (with --resume); others could repeat the request")
 	f.BoolVar(&o.stats, "stats", false, "say what each connection negotiated and measured")

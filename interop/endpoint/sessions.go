@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
+	"github.com/seed51309289/quiver/internal/known"
 	"github.com/seed51309289/quiver/quic"
 )
 
@@ -27,8 +27,7 @@ type Sessions struct {
 
 // remembered is one server's part of the file.
 type remembered struct {
-	Ticket []byte              `json:"ticket,omitempty"`
-	State  []byte              `json:"state,omitempty"` // of crypto/tls: secret
+	known.Session
 	Tokens []*quic.ClientToken `json:"tokens,omitempty"`
 }
 
@@ -80,18 +79,7 @@ func (s *Sessions) Save() error {
 	if err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(append(b, '\n'))
-	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(file.Name(), s.path)
-	}
-	if err != nil {
-		os.Remove(file.Name())
-	}
-	return err
+	return known.WriteFile(s.path, append(b, '\n'))
 }
 
 // server returns what is remembered under name, made if need be. The caller
@@ -109,15 +97,10 @@ func (s *Sessions) Get(name string) (*tls.ClientSessionState, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.servers[name]
-	if r == nil || r.State == nil {
+	if r == nil {
 		return nil, false
 	}
-	state, err := tls.ParseSessionState(r.State)
-	if err != nil {
-		return nil, false
-	}
-	session, err := tls.NewResumptionState(r.Ticket, state)
-	return session, err == nil
+	return r.Unpack()
 }
 
 // Put keeps a session, or forgets one for nil.
@@ -125,16 +108,9 @@ func (s *Sessions) Put(name string, session *tls.ClientSessionState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.server(name)
-	r.Ticket, r.State = nil, nil
-	if session == nil {
+	var ok bool
+	if r.Session, ok = known.Pack(session); !ok {
 		return
-	}
-	ticket, state, err := session.ResumptionState()
-	if err != nil || state == nil {
-		return
-	}
-	if b, err := state.Bytes(); err == nil {
-		r.Ticket, r.State = ticket, b
 	}
 	select {
 	case s.came <- struct{}{}:

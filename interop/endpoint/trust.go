@@ -4,16 +4,15 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/hex"
 	"fmt"
 	"math/big"
 	"net"
-	"strings"
 	"time"
+
+	"github.com/seed51309289/quiver/internal/known"
 )
 
 // selfSignedLife is how long a certificate of SelfSigned is good.
@@ -51,23 +50,20 @@ func SelfSigned(now time.Time, names ...string) (tls.Certificate, error) {
 
 // Pin returns the SHA-256 of a certificate's DER bytes in hexadecimal: what
 // `openssl x509 -fingerprint -sha256` prints, without the colons.
-func Pin(der []byte) string {
-	sum := sha256.Sum256(der)
-	return hex.EncodeToString(sum[:])
-}
+func Pin(der []byte) string { return known.CertificatePin(der).String() }
 
-// TrustPin makes cfg trust the server whose certificate has the given Pin, and
-// no other, whatever names it has and whoever signed it. Colons and capitals
-// in pin do not matter.
+// TrustPin makes cfg trust the server whose certificate has the given Pin, or
+// whose key has it, and no other, whatever names it has and whoever signed it.
+// Colons and capitals in pin do not matter.
 func TrustPin(cfg *tls.Config, pin string) error {
-	want := strings.ToLower(strings.ReplaceAll(pin, ":", ""))
-	if b, err := hex.DecodeString(want); err != nil || len(b) != sha256.Size {
-		return fmt.Errorf("pin %q: want %d hexadecimal digits, the SHA-256 of a certificate", pin, 2*sha256.Size)
+	want, err := known.ParsePin(pin)
+	if err != nil {
+		return err
 	}
 	cfg.InsecureSkipVerify = true // the pin says more than a chain
 	cfg.VerifyConnection = func(s tls.ConnectionState) error {
-		if got := Pin(s.PeerCertificates[0].Raw); got != want {
-			return fmt.Errorf("certificate has SHA-256 %s, pinned is %s", got, want)
+		if cert := s.PeerCertificates[0]; !want.IsOf(cert) {
+			return fmt.Errorf("certificate has SHA-256 %s, pinned is %s", Pin(cert.Raw), want)
 		}
 		return nil
 	}
