@@ -46,6 +46,11 @@ type Target struct {
 	// TLS makes the configuration of a new connection. It is called once for each,
 	// by a goroutine of its own.
 	TLS func() (*tls.Config, error)
+	// Confirm is asked after the handshake of a new connection and before the first
+	// stream: it may write down who answered, and its error ends the connection. A
+	// connection that begins with early data is of a peer that was confirmed before,
+	// and is not asked about. nil = whom TLS took is who was meant.
+	Confirm func(tls.ConnectionState) error
 	// Open says which TCP connection the stream is.
 	Open tcpq.Open
 
@@ -242,6 +247,10 @@ func (d *Dialer) connect(t *Target, own bool) (*link, error) {
 	if err != nil {
 		return nil, &PeerError{t.Peer, err}
 	}
+	if err := t.confirm(conn); err != nil {
+		conn.CloseWithError(tcpq.CodeNone, "")
+		return nil, &PeerError{t.Peer, err}
+	}
 	d.links.mu.Lock()
 	defer d.links.mu.Unlock()
 	l, ok := d.links.add(conn, t.Peer, t.Key)
@@ -255,6 +264,18 @@ func (d *Dialer) connect(t *Target, own bool) (*link, error) {
 	l.own = own
 	l.count++
 	return l, nil
+}
+
+// confirm asks Confirm about a connection whose handshake is complete.
+func (t *Target) confirm(conn *quic.Conn) error {
+	if t.Confirm == nil {
+		return nil
+	}
+	state := conn.ConnectionState().TLS
+	if !state.HandshakeComplete {
+		return nil
+	}
+	return t.Confirm(state)
 }
 
 // open opens a stream on a link that the caller uses, and lets go of it on an

@@ -245,3 +245,40 @@ func TestCloseDeliversWhatWasWritten(t *testing.T) {
 		}
 	})
 }
+
+func TestAConnectionIsConfirmedOnceBeforeItsFirstStream(t *testing.T) {
+	inWorld(t, calm, Options{}, func(w *world) {
+		var asked, opened atomic.Int32
+		w.handleBy(func(in *Incoming) {
+			opened.Add(1)
+			in.Accept()
+		})
+		target, no := w.target(), errors.New("no")
+		target.Confirm = func(state tls.ConnectionState) error {
+			asked.Add(1)
+			if !state.HandshakeComplete || len(state.PeerCertificates) == 0 || opened.Load() != 0 {
+				w.Errorf("asked after %d streams, handshake complete %v, with %d certificates", opened.Load(), state.HandshakeComplete, len(state.PeerCertificates))
+			}
+			return no
+		}
+		var peer *PeerError
+		if _, err := w.dialer.Dial(background, target); !errors.Is(err, no) || !errors.As(err, &peer) {
+			w.Errorf("dial that is not confirmed: %v, want %v", err, no)
+		}
+		time.Sleep(rtt)
+		if opened.Load() != 0 || len(w.srv.Snapshot()) != 0 {
+			w.Errorf("%d streams and %d connections to somebody else", opened.Load(), len(w.srv.Snapshot()))
+		}
+		no = nil
+		for range 2 {
+			s, err := w.dialer.Dial(background, target)
+			if err != nil {
+				w.Fatal(err)
+			}
+			s.Close()
+		}
+		if asked.Load() != 2 {
+			w.Errorf("asked %d times, want once for each connection", asked.Load())
+		}
+	})
+}
