@@ -10,10 +10,12 @@ import (
 	"syscall"
 
 	"github.com/seed51309289/quiver/interop/backend"
+	"github.com/seed51309289/quiver/sockets/doctor"
 )
 
 func main() {
 	backend.Main() // does not return in the processes that a sandbox is made of
+	doctor.Main()  // nor does this in those in which something is tried
 	os.Exit(runWithSignals())
 }
 

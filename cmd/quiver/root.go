@@ -29,6 +29,7 @@ stdout is data, stderr is talk. Exit status: 0 done, 1 failed, 2 wrong usage,
 		newBench(),
 		newPS(),
 		newStatus(),
+		newDoctor(),
 		newVersion(),
 		newMan(),
 	)

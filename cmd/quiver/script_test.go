@@ -7,10 +7,12 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/seed51309289/quiver/interop/backend"
+	"github.com/seed51309289/quiver/sockets/doctor"
 )
 
 func TestMain(m *testing.M) {
 	backend.Main()
+	doctor.Main()
 	if os.Getenv(asCommand) != "" {
 		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
