@@ -89,7 +89,7 @@ func statusOfAll(ctx context.Context, out, talk io.Writer, asJSON bool) error {
 // writeProgram tells all of p.
 func writeProgram(w io.Writer, p *control.Program, now time.Time, width int) error {
 	var b strings.Builder
-	writeFacts(&b, p, now)
+	writeFacts(&b, p, now, width)
 	section := func(n, leftOut int, thing string, t func() *table) {
 		if n+leftOut == 0 {
 			return
@@ -115,7 +115,7 @@ func writeProgram(w io.Writer, p *control.Program, now time.Time, width int) err
 }
 
 // writeFacts writes what is no table.
-func writeFacts(b *strings.Builder, p *control.Program, now time.Time) {
+func writeFacts(b *strings.Builder, p *control.Program, now time.Time, width int) {
 	kind := "quiver " + orDash(p.Kind)
 	if p.Mode != "" {
 		kind += ", " + plain(p.Mode)
@@ -123,7 +123,7 @@ func writeFacts(b *strings.Builder, p *control.Program, now time.Time) {
 	fmt.Fprintf(b, "%d  %s, user %s, since %s\n", p.PID, kind, userText(p.UID), startText(p.Started, now))
 	fact := func(name, text string) {
 		if text != "" {
-			fmt.Fprintf(b, "  %-10s%s\n", name, text)
+			writeWrapped(b, fmt.Sprintf("  %-10s", name), strings.Repeat(" ", 12), text, width)
 		}
 	}
 	fact("command", commandText(p.Command))

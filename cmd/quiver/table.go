@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -64,24 +65,37 @@ func (t *table) widths() []int {
 	return widths
 }
 
-// shown returns the columns that are on a row's first line.
+// leastLast is what the last column needs to be of use.
+const leastLast = 24
+
+// shown returns the columns that are on a row's first line. Those that may be
+// folded and say nothing are on none.
 func (t *table) shown(widths []int, width int) []int {
 	var all, first []int
 	total := len(t.indent) - len(t.gap)
 	for i, c := range t.columns {
+		if c.fold && t.empty(i) {
+			continue
+		}
 		all = append(all, i)
 		total += widths[i] + len(t.gap)
 		if !c.fold {
 			first = append(first, i)
 		}
 	}
+	last := widths[all[len(all)-1]]
 	switch {
 	case width == 0 || total <= width:
 		return all
-	case len(first) == len(all):
+	case len(first) == len(all) && total-last+min(last, leastLast) > width:
 		t.gap = " "
 	}
 	return first
+}
+
+// empty reports whether no row has anything in a column.
+func (t *table) empty(column int) bool {
+	return !slices.ContainsFunc(t.rows, func(row []string) bool { return row[column] != "" && row[column] != "-" })
 }
 
 func (t *table) line(b *strings.Builder, cells []string, widths, shown []int, width int) {
@@ -106,12 +120,9 @@ func (t *table) line(b *strings.Builder, cells []string, widths, shown []int, wi
 
 // folded writes what is not shown of a row, if there is any.
 func (t *table) folded(b *strings.Builder, row []string, shown []int, width int) {
-	if len(shown) == len(t.columns) {
-		return
-	}
 	line := t.indent + "  "
 	for i, c := range t.columns {
-		if c.fold && row[i] != "" && row[i] != "-" {
+		if c.fold && row[i] != "" && row[i] != "-" && !slices.Contains(shown, i) {
 			line += "  " + strings.ToLower(c.head) + " " + row[i]
 		}
 	}

@@ -15,7 +15,7 @@ import (
 func probeFacts() []Fact {
 	return []Fact{
 		{Name: "set-namespace", What: "mode inside: the program starts in that network", Need: Inside, Hint: "mode outside needs it not"},
-		{Name: "program-memory", What: "a bind to an address that this host lacks fails, as it should"},
+		{Name: "program-memory", What: "a bind to an address that this host lacks fails"},
 	}
 }
 
