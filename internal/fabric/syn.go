@@ -1,0 +1,133 @@
+package fabric
+
+import (
+	"encoding/binary"
+	"net/netip"
+)
+
+// A syn is what the first packet of a connection says (RFC 9293 §3.1).
+type syn struct {
+	app, dest netip.AddrPort
+	seq       uint32 // the initial sequence number
+	packet    []byte // from the IP header on
+}
+
+// parseSYN parses an IP packet that is a SYN. The packet is kept.
+func parseSYN(b []byte) (syn, bool) {
+	s := syn{packet: b}
+	if len(b) == 0 {
+		return s, false
+	}
+	var src, dst netip.Addr
+	var tcp []byte
+	switch b[0] >> 4 {
+	case 4:
+		head := int(b[0]&0xf) * 4
+		if head < 20 || len(b) < head {
+			return s, false
+		}
+		src, dst, tcp = netip.AddrFrom4([4]byte(b[12:])), netip.AddrFrom4([4]byte(b[16:])), b[head:]
+	case 6:
+		if len(b) < 40 {
+			return s, false
+		}
+		src, dst, tcp = netip.AddrFrom16([16]byte(b[8:])), netip.AddrFrom16([16]byte(b[24:])), b[40:]
+	default:
+		return s, false
+	}
+	if len(tcp) < 20 || tcp[13]&(flagSYN|flagACK|flagRST|flagFIN) != flagSYN {
+		return s, false
+	}
+	s.app = netip.AddrPortFrom(src, binary.BigEndian.Uint16(tcp))
+	s.dest = netip.AddrPortFrom(dst, binary.BigEndian.Uint16(tcp[2:]))
+	s.seq = binary.BigEndian.Uint32(tcp[4:])
+	return s, true
+}
+
+// TCP flags, RFC 9293 §3.1.
+const (
+	flagFIN         = 1
+	flagSYN         = 2
+	flagRST         = 4
+	flagACK         = 16
+	flagsOfInterest = flagFIN | flagSYN | flagRST | flagACK
+)
+
+// reset returns the TCP header of the answer "nobody listens" to s (RFC 9293 §3.10.7.1).
+func (s *syn) reset() []byte {
+	b := make([]byte, 20)
+	binary.BigEndian.PutUint16(b, s.dest.Port())
+	binary.BigEndian.PutUint16(b[2:], s.app.Port())
+	binary.BigEndian.PutUint32(b[8:], s.seq+1)
+	b[12], b[13] = 5<<4, flagRST|flagACK
+	binary.BigEndian.PutUint16(b[16:], checksum(pseudo(s.dest.Addr(), s.app.Addr(), protoTCP, len(b)), b))
+	return b
+}
+
+// unreachable returns the ICMP message that says why s did not get through (RFC 792, RFC 4443 §3.1).
+func (s *syn) unreachable(code4, code6 byte) []byte {
+	quote := s.packet[:min(len(s.packet), maxQuote)]
+	b := make([]byte, 8, 8+len(quote))
+	if s.app.Addr().Is4() {
+		b[0], b[1] = 3, code4
+		b = append(b, quote...)
+		binary.BigEndian.PutUint16(b[2:], checksum(0, b))
+		return b
+	}
+	b[0], b[1] = 1, code6
+	b = append(b, quote...)
+	binary.BigEndian.PutUint16(b[2:], checksum(pseudo(s.dest.Addr(), s.app.Addr(), protoICMPv6, len(b)), b))
+	return b
+}
+
+const (
+	protoTCP    = 6
+	protoICMPv6 = 58
+	maxQuote    = 128 // bytes of the packet that an ICMP message is about
+)
+
+// pseudo is the sum of the pseudo-header (RFC 9293 §3.1, RFC 8200 §8.1).
+func pseudo(src, dst netip.Addr, proto byte, size int) uint32 {
+	sum := uint32(proto) + uint32(size)
+	for _, a := range []netip.Addr{src, dst} {
+		for b := a.AsSlice(); len(b) > 0; b = b[2:] {
+			sum += uint32(binary.BigEndian.Uint16(b))
+		}
+	}
+	return sum
+}
+
+// checksum is the Internet checksum of b (RFC 1071), on top of sum.
+func checksum(sum uint32, b []byte) uint16 {
+	for ; len(b) >= 2; b = b[2:] {
+		sum += uint32(binary.BigEndian.Uint16(b))
+	}
+	if len(b) == 1 {
+		sum += uint32(b[0]) << 8
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
+}
+
+// answer returns an IP packet from where s was going to where it came from.
+func (s *syn) answer(proto byte, payload []byte) []byte {
+	src, dst := s.dest.Addr(), s.app.Addr()
+	const ttl = 64
+	if dst.Is4() {
+		b := make([]byte, 20, 20+len(payload))
+		b[0], b[8], b[9] = 4<<4|5, ttl, proto
+		binary.BigEndian.PutUint16(b[2:], uint16(20+len(payload)))
+		copy(b[12:], src.AsSlice())
+		copy(b[16:], dst.AsSlice())
+		binary.BigEndian.PutUint16(b[10:], checksum(0, b))
+		return append(b, payload...)
+	}
+	b := make([]byte, 40, 40+len(payload))
+	b[0], b[6], b[7] = 6<<4, proto, ttl
+	binary.BigEndian.PutUint16(b[4:], uint16(len(payload)))
+	copy(b[8:], src.AsSlice())
+	copy(b[24:], dst.AsSlice())
+	return append(b, payload...)
+}
