@@ -1,0 +1,68 @@
+package sockets
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+
+	"github.com/seed51309289/quiver/internal/fabric"
+)
+
+// overTCP connects to the destination as the program would have.
+func overTCP(ctx context.Context, held *fabric.Held) (far, error) {
+	var d net.Dialer
+	d.SetMultipathTCP(false)
+	c, err := d.DialContext(ctx, "tcp", held.Dest.String())
+	if err != nil {
+		return nil, err
+	}
+	return tcpFar{c.(*net.TCPConn)}, nil
+}
+
+type tcpFar struct{ conn *net.TCPConn }
+
+func (f tcpFar) join(leg *net.TCPConn, c *conn) {
+	c.over("tcp", nil)
+	relay(leg, f.conn)
+}
+
+func (f tcpFar) drop() { reset(f.conn) }
+
+// relay carries bytes between two TCP connections until both directions have ended; the kernel moves them (splice). Ends and resets of
+// one are those of the other.
+func relay(a, b *net.TCPConn) {
+	var both sync.WaitGroup
+	both.Go(func() { carry(a, b) })
+	both.Go(func() { carry(b, a) })
+	both.Wait()
+	a.Close()
+	b.Close()
+}
+
+func carry(to, from *net.TCPConn) {
+	_, err := io.Copy(to, from)
+	if err == nil {
+		to.CloseWrite()
+		return
+	}
+	if isReset(err) {
+		reset(to)
+		reset(from)
+		return
+	}
+	to.CloseWrite()
+	from.CloseRead()
+}
+
+// reset ends a connection at once, with RST.
+func reset(c *net.TCPConn) {
+	c.SetLinger(0)
+	c.Close()
+}
+
+func isReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ETIMEDOUT)
+}
