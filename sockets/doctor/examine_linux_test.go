@@ -13,6 +13,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/seed51309289/quiver/internal/fabric"
 	"github.com/seed51309289/quiver/internal/need"
 	"golang.org/x/sys/unix"
 )
@@ -86,14 +87,14 @@ func TestNobodyIsSentToAUserNamespace(t *testing.T) {
 	if err != nil {
 		need.Missing(t, "netns", "%v", err)
 	}
-	if !c.UserNamespace || c.Mode != ModeInside || c.Why != "this user lacks CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_NET_RAW, and user namespaces work" {
+	if !c.UserNamespace || c.Mode != ModeInside || c.Why != "this user has no privileges, and user namespaces work" {
 		t.Errorf("Choose = %+v, want inside in a user namespace", c)
 	}
 	r := Examine(t.Context())
 	if r.Choice == nil || *r.Choice != c {
 		t.Errorf("Examine chooses %+v, want %+v", r.Choice, c)
 	}
-	for _, name := range []string{"set-namespace", "program-memory"} {
+	for _, name := range []string{"set-namespace", "program-memory", "fabric-nftables", "fabric-hold"} {
 		if f := fact(t, r.Facts, name); f.State != There {
 			t.Errorf("%+v, want it to be there", f)
 		}
@@ -255,5 +256,23 @@ func BenchmarkChoose(b *testing.B) {
 func BenchmarkExamine(b *testing.B) {
 	for b.Loop() {
 		Examine(b.Context())
+	}
+}
+
+func TestFabricsPiecesAreFacts(t *testing.T) {
+	facts := fabricFacts(fabric.Support{Features: []fabric.Feature{
+		{Name: "nftables", What: "holding", Since: "5.12", Needed: true, Err: unix.EOPNOTSUPP},
+		{Name: "tcp-repair", What: "answering", Since: "4.19", Needed: true, Err: unix.EPERM},
+		{Name: "hold", What: "all", Needed: true, Err: fabric.ErrUntried},
+		{Name: "hold-ipv6", What: "all", Err: nil},
+	}})
+	for i, want := range []struct {
+		state State
+		need  Need
+		hint  string
+	}{{Missing, ByAll, "modprobe nf_tables"}, {Missing, ByAll, "it came with Linux 4.19"}, {Untried, ByAll, ""}, {There, Comfort, ""}} {
+		if f := facts[i]; f.State != want.state || f.Need != want.need || !strings.Contains(f.Hint, want.hint) || f.State != There && f.Found == "" {
+			t.Errorf("fact %+v, want %+v", f, want)
+		}
 	}
 }

@@ -65,7 +65,7 @@ func explain(err error, root bool, s surroundings) (found, hint string) {
 			where = "this looks like a " + s.container + ", which forbids new namespaces: "
 		}
 		return where + err.Error(),
-			"start the container with --cap-add SYS_ADMIN --cap-add NET_ADMIN --cap-add NET_RAW --security-opt apparmor=unconfined, or with a seccomp profile that allows unshare and clone with namespaces"
+			"start the container with --cap-add SYS_ADMIN --cap-add NET_ADMIN --cap-add NET_RAW --cap-add SYS_PTRACE --security-opt apparmor=unconfined, or with a seccomp profile that allows unshare and clone with namespaces"
 	case is(syscall.EPERM, syscall.EACCES) && root:
 		return "root may not make namespaces here: " + err.Error(), "it takes CAP_SYS_ADMIN, or a user namespace, which a chroot forbids"
 	}
@@ -98,11 +98,11 @@ func statusField(status, name string) string {
 	return ""
 }
 
-// capabilities that a fabric takes, by their numbers in capabilities(7).
+// capabilities that a supervisor takes, by their numbers in capabilities(7).
 var capabilities = []struct {
 	number int
 	name   string
-}{{21, "CAP_SYS_ADMIN"}, {12, "CAP_NET_ADMIN"}, {13, "CAP_NET_RAW"}}
+}{{21, "CAP_SYS_ADMIN"}, {12, "CAP_NET_ADMIN"}, {13, "CAP_NET_RAW"}, {10, "CAP_NET_BIND_SERVICE"}, {19, "CAP_SYS_PTRACE"}}
 
 // lacksCapabilities names those that are not in the hexadecimal set of
 // /proc/PID/status.

@@ -73,8 +73,8 @@ func TestStatusOfAProcessIsRead(t *testing.T) {
 	}
 	for set, want := range map[string][]string{
 		"000001ffffffffff": nil,
-		"0000000000000000": {"CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_NET_RAW"},
-		"00000000a80425fb": {"CAP_SYS_ADMIN", "CAP_NET_ADMIN"}, // Docker's
+		"0000000000000000": {"CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_NET_BIND_SERVICE", "CAP_SYS_PTRACE"},
+		"00000000a80425fb": {"CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SYS_PTRACE"}, // Docker's
 	} {
 		if got, err := lacksCapabilities(set); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s lacks %v, %v, want %v", set, got, err, want)

@@ -16,14 +16,20 @@ func privileges(all bool) []Fact {
 	own := Fact{Name: "network-namespace", What: "the network for it", Need: ByRoot}
 	user := Fact{Name: "user-namespace", What: "the same for everybody, without root", Need: ByUser}
 	own.Found = "not tried: it takes the privileges"
+	gain := "run quiver as root"
+	if os.Geteuid() == 0 {
+		gain = "something took them from root: a container would have to be started with --cap-add"
+	}
 	lacks, err := lacksCapabilities(statusField(readFile("/proc/thread-self/status"), "CapEff"))
 	switch {
 	case err != nil:
 		caps = caps.missing("capabilities cannot be read: "+err.Error(), "mount /proc")
+	case len(lacks) == len(capabilities):
+		caps = caps.missing("this user has no privileges", gain)
 	case len(lacks) > 0:
-		caps = caps.missing("this user lacks "+strings.Join(lacks, ", "), "run quiver as root")
+		caps = caps.missing("this user lacks "+strings.Join(lacks, ", "), gain)
 	default:
-		caps = caps.there("this user has CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_NET_RAW")
+		caps = caps.there("")
 		own = own.namespaces(tryNamespaces(false))
 	}
 	if all || caps.State == Missing || own.State == Missing {

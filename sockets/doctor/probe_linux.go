@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/seed51309289/quiver/internal/fabric"
 	"github.com/seed51309289/quiver/internal/seccomp"
 	"golang.org/x/sys/unix"
 )
@@ -25,10 +26,39 @@ func probe(w io.Writer) int {
 	facts := probeFacts()
 	facts[0] = facts[0].tried(trySetns())
 	facts[1] = programMemory(facts[1])
+	facts = append(facts, fabricFacts(fabric.Supported())...)
 	if err := json.NewEncoder(w).Encode(facts); err != nil {
 		return 1
 	}
 	return 0
+}
+
+// fabricHints are what to do where a feature of the fabric is missing.
+var fabricHints = map[string]string{
+	"nftables":      "as root: modprobe nf_tables; the kernel needs CONFIG_NF_TABLES_INET, and for one that goes with its owner Linux 5.12",
+	"packet-socket": "as root: modprobe af_packet; the kernel needs CONFIG_PACKET",
+	"hold-ipv6":     "IPv6 is switched off here (sysctl net.ipv6.conf.all.disable_ipv6), or the kernel has none",
+}
+
+// fabricFacts are those of the kernel's part in the network of a program.
+func fabricFacts(s fabric.Support) []Fact {
+	var facts []Fact
+	for _, feature := range s.Features {
+		f := Fact{Name: "fabric-" + feature.Name, What: feature.What, Since: feature.Since, Hint: fabricHints[feature.Name]}
+		if feature.Needed {
+			f.Need = ByAll
+		}
+		if f.Hint == "" && f.Since != "" {
+			f.Hint = "it came with Linux " + f.Since
+		}
+		if feature.Err == fabric.ErrUntried {
+			f.Found, f.Hint = "not tried: it stands on what is missing", ""
+			facts = append(facts, f)
+			continue
+		}
+		facts = append(facts, f.tried(feature.Err))
+	}
+	return facts
 }
 
 // trySetns makes a network namespace on one thread and enters it on another.
