@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -58,6 +59,15 @@ func doctorStatus(r *doctor.Report, asJSON bool) error {
 		return &status{code: exitFailed}
 	}
 	return &status{exitFailed, errors.New(plain(r.Trouble)), plain(r.Hint)}
+}
+
+// hintOfDoctor says what to do after a run in some mode failed: what the machine lacks for it, if that is it.
+func hintOfDoctor(ctx context.Context, mode string) string {
+	_, err := doctor.Choose(ctx, mode)
+	if unable, ok := errors.AsType[*doctor.UnableError](err); ok {
+		return plain(unable.Error() + "; " + unable.Hint())
+	}
+	return "'quiver doctor' tells what this machine allows"
 }
 
 // writeReport writes what the doctor found, for people.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"unicode"
@@ -15,14 +16,14 @@ func reports() map[string]doctor.Report {
 	without := notify
 	without.State, without.Found, without.Hint = doctor.Missing, "seccomp(2): invalid argument", "it came with Linux 5.0"
 	privileges := doctor.Fact{Name: "privileges", What: "a network and a packet filter for the program, as root", Need: doctor.ByRoot, State: doctor.Missing,
-		Found: "this user lacks CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_NET_RAW", Hint: "not needed, since user namespaces work"}
+		Found: "this user lacks CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_PTRACE", Hint: "not needed, since user namespaces work"}
 	return map[string]doctor.Report{
 		"nobody": {System: "Linux 6.12.0 on arm64", User: 4_000_000, Outside: true,
 			Facts: []doctor.Fact{notify, privileges,
 				{Name: "network-namespace", What: "the network for it", Need: doctor.ByRoot, Found: "not tried: it takes the privileges"},
 				{Name: "user-namespace", What: "the same for everybody, without root", Need: doctor.ByUser, State: doctor.There},
 				{Name: "descriptors", What: "many connections: each takes one", State: doctor.There, Found: "20000"}},
-			Choice: &doctor.Choice{Mode: doctor.ModeInside, UserNamespace: true, Why: "this user lacks CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_NET_RAW, and user namespaces work"}},
+			Choice: &doctor.Choice{Mode: doctor.ModeInside, UserNamespace: true, Why: "this user lacks CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_PTRACE, and user namespaces work"}},
 		"old": {System: "Linux 4.19.0 on amd64", User: 0, Around: "looks like a Docker container", Facts: []doctor.Fact{without}, Blocking: []doctor.Fact{without},
 			Trouble: "quiver run cannot work here: no seccomp-notify: seccomp(2): invalid argument", Hint: "it came with Linux 5.0; or use 'quiver gateway'"},
 		"foreign": {System: "darwin on arm64", User: -1, Facts: []doctor.Fact{{Name: "platform", What: "Linux", State: doctor.Missing, Found: "this is darwin"}}},
@@ -81,5 +82,17 @@ func TestTextOfTheMachineCannotDriveTheTerminal(t *testing.T) {
 		if c != '\n' && !unicode.IsPrint(c) {
 			t.Fatalf("%q in\n%q", c, b.String())
 		}
+	}
+}
+
+func TestHintNamesWhatIsMissingOnlyIfSomethingIs(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got, want := hintOfDoctor(ctx, ""), "'quiver doctor' tells what this machine allows"; got != want {
+		t.Errorf("hint %q without an answer of the doctor, want %q", got, want)
+	}
+	got := hintOfDoctor(t.Context(), "")
+	if _, err := doctor.Choose(t.Context(), ""); (err != nil) != strings.Contains(got, "cannot work here") {
+		t.Errorf("hint %q, but Choose: %v", got, err)
 	}
 }

@@ -178,11 +178,15 @@ func peerTable(peers []control.Peer, now time.Time) *table {
 		if p.Migrations > 0 {
 			moved = strconv.Itoa(p.Migrations)
 		}
+		loss := "-"
+		if p.PacketsSent > 0 {
+			loss = fmt.Sprintf("%.1f%%", 100*p.Loss())
+		}
 		if p.CongestionWindow > 0 {
 			window = sizeText(int64(p.CongestionWindow))
 		}
 		t.add(arrow(p.Direction)+p.Address.String(), orDash(p.State), sinceText(p.Since, now), fmt.Sprintf("%d/%d", p.StreamsOpen, p.StreamsTotal), timeOrDash(p.RTT),
-			fmt.Sprintf("%.1f%%", 100*p.Loss()), sizeText(int64(p.BytesSent)), sizeText(int64(p.BytesReceived)),
+			loss, sizeText(int64(p.BytesSent)), sizeText(int64(p.BytesReceived)),
 			timeOrDash(p.MinRTT), window, zero, moved, identityText(p.Identity))
 	}
 	return t

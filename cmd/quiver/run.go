@@ -100,7 +100,7 @@ func (o *layerOptions) run(cmd *cobra.Command, args []string) error {
 		return &status{start.ExitStatus(), err, ""}
 	}
 	if err != nil {
-		return &status{exitFailed, err, "'quiver doctor' tells what this machine allows"}
+		return &status{exitFailed, err, hintOfDoctor(cmd.Context(), o.mode)}
 	}
 	if code != 0 {
 		return &status{code: code}
