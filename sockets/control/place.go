@@ -60,8 +60,8 @@ func (e environment) readable() []string {
 	dirs = append(dirs, fmt.Sprintf("/run/user/%d/quiver", e.uid), fmt.Sprintf("/tmp/quiver-%d", e.uid))
 	if e.uid == 0 {
 		dirs = append(dirs, e.glob("/run/user/*/quiver")...)
-		dirs = append(dirs, e.glob("/tmp/quiver-*")...)
-		dirs = append(dirs, e.glob(filepath.Join(e.temp, "quiver-*"))...)
+		dirs = append(dirs, e.glob("/tmp/quiver-[0-9]*")...)
+		dirs = append(dirs, e.glob(filepath.Join(e.temp, "quiver-[0-9]*"))...)
 	}
 	var once []string
 	for _, dir := range dirs {

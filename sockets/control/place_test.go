@@ -47,7 +47,7 @@ func TestRuntimeDirectoryIsChosenByTheEnvironment(t *testing.T) {
 			},
 			glob: func(pattern string) []string {
 				return map[string][]string{
-					"/run/user/*/quiver": {"/run/user/1000/quiver"}, "/tmp/quiver-*": {"/tmp/quiver-0", "/tmp/quiver-1000"}, "/var/tmp/quiver-*": {"/var/tmp/quiver-1000"},
+					"/run/user/*/quiver": {"/run/user/1000/quiver"}, "/tmp/quiver-[0-9]*": {"/tmp/quiver-0", "/tmp/quiver-1000"}, "/var/tmp/quiver-[0-9]*": {"/var/tmp/quiver-1000"},
 				}[pattern]
 			},
 		}
