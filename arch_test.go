@@ -24,6 +24,7 @@ var layers = map[string][]string{
 	"internal/core":      {"hook", "internal/wire", "internal/crypt", "internal/recovery", "internal/qlog"},
 	"internal/udp":       {},
 	"internal/need":      {},
+	"internal/nstest":    {"internal/need"},
 	"internal/packetlog": {},
 	"internal/known":     {},
 	"internal/tcpq":      {"internal/wire"},
@@ -114,7 +115,7 @@ var nevers = append(pureNevers(), []never{
 	{pkg: "*", imports: "github.com/quic-go/...", why: "field compression is HTTP/3's", except: []string{"http3"}},
 	{pkg: "*", imports: "github.com/chromedp/...", why: "a browser is for tests only"},
 	{pkg: "*", imports: "github.com/rogpeppe/go-internal/...", why: "testscript is for tests only"},
-	{pkg: "*", imports: "testing", why: "a test kit is a package of its own", except: []string{"internal/quictest", "internal/dissect/dissecttest", "internal/need"}},
+	{pkg: "*", imports: "testing", why: "a test kit is a package of its own", except: []string{"internal/quictest", "internal/dissect/dissecttest", "internal/need", "internal/nstest"}},
 }...)
 
 // pureNevers is the table of what no pure package imports.
