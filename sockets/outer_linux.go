@@ -134,6 +134,7 @@ func endChildren(pid int, limit time.Duration) int {
 			s = syscall.SIGKILL
 		}
 		if signalAll(s) == 0 {
+			reap()
 			return len(seen)
 		}
 		if !politely && time.Now().After(deadline.Add(limit)) {

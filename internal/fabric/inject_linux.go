@@ -53,7 +53,7 @@ func (r *rawSockets) close() {
 }
 
 // again sends a SYN as the program sent it.
-func (r *rawSockets) again(s *syn) error { return r.send(s.packet, s.dest.Addr()) }
+func (r *rawSockets) again(s *syn) error { return r.send(s.whole(), s.dest.Addr()) }
 
 // tcp sends a TCP packet back to who sent s.
 func (r *rawSockets) tcp(s *syn, segment []byte) error {

@@ -44,6 +44,19 @@ func parseSYN(b []byte) (syn, bool) {
 	return s, true
 }
 
+// whole returns the packet with a checksum: what a kernel sends to itself has none yet.
+func (s *syn) whole() []byte {
+	b := append([]byte(nil), s.packet...)
+	head := 40
+	if s.app.Addr().Is4() {
+		head = int(b[0]&0xf) * 4
+	}
+	tcp := b[head:]
+	tcp[16], tcp[17] = 0, 0
+	binary.BigEndian.PutUint16(tcp[16:], checksum(pseudo(s.app.Addr(), s.dest.Addr(), protoTCP, len(tcp)), tcp))
+	return b
+}
+
 // TCP flags, RFC 9293 §3.1.
 const (
 	flagFIN         = 1

@@ -59,6 +59,9 @@ func TestAnswersHaveGoodChecksums(t *testing.T) {
 		if checksum(sum, icmp) != 0 {
 			t.Errorf("ICMP to %v: wrong checksum", dst)
 		}
+		if b := s.whole(); checksum(pseudo(dst, src, protoTCP, 40), b[len(b)-40:]) != 0 {
+			t.Errorf("SYN of %v put back: wrong checksum", dst)
+		}
 		if ip := s.answer(protoTCP, nil); dst.Is4() && checksum(0, ip) != 0 {
 			t.Errorf("IP header to %v: wrong checksum", dst)
 		}
