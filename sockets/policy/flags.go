@@ -181,18 +181,7 @@ func (b *builder) quicRule(from string) connectRule {
 
 func (b *builder) destinations() {
 	p := b.policy
-	for _, item := range items(b.To) {
-		r := b.quicRule("--to")
-		var f *fault
-		if r.dest, r.ports, f = parseTo(item); f != nil {
-			b.fail("--to", f)
-			continue
-		}
-		if slices.ContainsFunc(p.connects, func(earlier connectRule) bool { return earlier.covers(&r) }) {
-			continue // all of --to go the same way
-		}
-		b.fail("--to", p.addConnect(&r))
-	}
+	b.rules("--to", b.To)
 	rest := b.quicRule("")
 	switch {
 	case len(b.To) > 0:
@@ -203,6 +192,23 @@ func (b *builder) destinations() {
 		rest.from = "--fallback"
 	}
 	p.connects = append(p.connects, rest)
+}
+
+// rules adds a rule for each item of a list.
+func (b *builder) rules(flag string, list []string) {
+	p := b.policy
+	for _, item := range items(list) {
+		r := b.quicRule(flag)
+		var f *fault
+		if r.dest, r.ports, f = parseTo(item); f != nil {
+			b.fail(flag, f)
+			continue
+		}
+		if slices.ContainsFunc(p.connects, func(earlier connectRule) bool { return earlier.covers(&r) }) {
+			continue // all of the list go the same way
+		}
+		b.fail(flag, p.addConnect(&r))
+	}
 }
 
 // parseTo reads HOST, ADDRESS or CIDR, with :PORTS or without.
