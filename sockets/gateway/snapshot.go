@@ -1,0 +1,91 @@
+package gateway
+
+import (
+	"net/netip"
+
+	"github.com/seed51309289/quiver/sockets/control"
+	"github.com/seed51309289/quiver/sockets/tunnel"
+)
+
+// streamKey names the TCP connection of a stream.
+type streamKey struct {
+	dialed       bool
+	dest, source netip.AddrPort
+}
+
+// snapshot is what quiver ps and quiver status show.
+func (g *Gateway) snapshot() control.Program {
+	p := control.Program{Kind: control.Gateway, Command: g.conf.Command, Started: g.started, Processes: 1}
+	for _, i := range g.inlets {
+		p.Listeners = append(p.Listeners, control.Listener{TCP: addrPort(i.listener.Addr()), Via: control.TCP, Rule: i.pair.String()})
+	}
+	for _, e := range g.endpoints {
+		udp := addrPort(e.listener.Addr())
+		p.UDP = append(p.UDP, udp)
+		for _, pair := range e.pairs() {
+			p.Listeners = append(p.Listeners, control.Listener{TCP: netip.AddrPortFrom(udp.Addr(), pair.wants()), UDP: udp.Port(), Via: control.QUIC, Rule: pair.String()})
+		}
+	}
+	if g.dialer != nil {
+		p.UDP = append(p.UDP, addrPort(g.dialer.Transport.LocalAddr()))
+	}
+	streams := map[streamKey]tunnel.StreamInfo{}
+	for _, info := range g.tunnels() {
+		p.Peers = append(p.Peers, peerOf(&info))
+		p.Counters.BytesUp += info.Sent
+		p.Counters.BytesDown += info.Received
+		for _, st := range info.Streams {
+			streams[streamKey{info.Dialed, st.Dest, st.Source}] = st
+		}
+	}
+	p.Counters.Conns, p.Counters.Refused = g.conns.made.Load(), g.conns.refused.Load()
+	for _, c := range g.conns.list() {
+		p.Conns = append(p.Conns, c.snapshot(streams))
+	}
+	return p
+}
+
+// tunnels are the QUIC connections, in both directions.
+func (g *Gateway) tunnels() (out []tunnel.ConnInfo) {
+	if g.dialer != nil {
+		out = g.dialer.Snapshot()
+	}
+	for _, e := range g.endpoints {
+		out = append(out, e.server.Snapshot()...)
+	}
+	return out
+}
+
+// peerOf is what a QUIC connection looks like from outside.
+func peerOf(info *tunnel.ConnInfo) control.Peer {
+	p := control.Peer{
+		Address: info.Peer, Direction: control.In, Identity: info.Key, State: "open", Since: info.Since,
+		RTT: info.RTT, PacketsLost: info.PacketsLost, BytesSent: info.Sent, BytesReceived: info.Received,
+		StreamsOpen: len(info.Streams), StreamsTotal: info.StreamsEver,
+	}
+	if info.Dialed {
+		p.Direction = control.Out
+	}
+	return p
+}
+
+// snapshot is what a TCP connection looks like from outside. Bytes are up from the program that connects.
+func (c *conn) snapshot(streams map[streamKey]tunnel.StreamInfo) control.Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := control.Conn{
+		App: c.source, Dest: netip.AddrPortFrom(c.dest.addr, c.dest.port), Name: c.dest.name,
+		Direction: control.Out, Via: control.QUIC, State: "connecting", Since: c.since, Rule: c.pair.String(),
+	}
+	dialed := c.pair.in.scheme != overQUIC
+	if !dialed {
+		out.Direction = control.In
+	}
+	if c.stream == nil {
+		return out
+	}
+	open := c.stream.Open()
+	st := streams[streamKey{dialed, open.Dest, open.Source}]
+	out.State, out.Dest, out.BytesUp, out.BytesDown = "open", open.Dest, st.Sent, st.Received
+	return out
+}
