@@ -115,8 +115,11 @@ func (s *supervisor) dial(ctx context.Context, held *fabric.Held, d policy.Decis
 	return s.dialer.Dial(ctx, tunnel.Target{
 		Peer: d.Peer,
 		Key:  d.Identity,
-		TLS:  func() (*tls.Config, error) { return s.id.Client(d.Peer, d.Identity) },
-		// Confirm here
+		TLS: func() (*tls.Config, error) {
+			s.notePeer(d.Peer.Addr())
+			return s.id.Client(d.Peer, d.Identity)
+		},
+		Confirm:       func(state tls.ConnectionState) error { return s.id.Confirm(d.Peer, d.Identity, state) },
 		Open:          tcpq.Open{Dest: held.Dest, Source: held.App, Name: d.Name},
 		EarlyData:     d.EarlyData,
 		Optimistic:    d.Optimistic,

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed51309289/quiver/internal/fabric"
+	"github.com/seed51309289/quiver/internal/netwatch"
 	"github.com/seed51309289/quiver/internal/tcpq"
 	"github.com/seed51309289/quiver/quic"
 	"github.com/seed51309289/quiver/sockets/control"
@@ -43,6 +44,7 @@ type supervisor struct {
 	traps  traps
 	alarms alarms
 
+	network   atomic.Pointer[netwatch.Watcher]
 	published *control.Publication // nil = quiver ps does not see us
 	started   time.Time
 	child     *os.Process
