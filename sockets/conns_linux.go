@@ -24,6 +24,8 @@ type conns struct {
 	all   map[*conn]struct{}
 	none  *sync.Cond
 	total uint64 // that ever had both halves
+
+	up, down uint64 // bytes from and to the program, of those that are over
 }
 
 // A conn is one of them.
@@ -32,6 +34,7 @@ type conn struct {
 	direction direction
 	rule      string
 	since     time.Time
+	up, down  uint64 // bytes from and to the program, once it is over
 
 	mu     sync.Mutex // guards what follows
 	joined bool
@@ -56,6 +59,8 @@ func (c *conns) remove(n *conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.all, n)
+	c.up += n.up
+	c.down += n.down
 	if len(c.all) == 0 {
 		c.none.Broadcast()
 	}
@@ -87,11 +92,11 @@ func (c *conns) list() []*conn {
 	return out
 }
 
-// joined returns how many connections ever had both halves.
-func (c *conns) joined() uint64 {
+// sums returns how many connections ever had both halves, and the bytes from and to the program of those that are over.
+func (c *conns) sums() (joined, up, down uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.total
+	return c.total, c.up, c.down
 }
 
 // open notes that both halves of a connection are there.

@@ -131,7 +131,8 @@ type quicFar struct{ stream *tunnel.Stream }
 
 func (f quicFar) join(leg *net.TCPConn, c *conn) {
 	c.over("quic", f.stream)
-	tunnel.Pump(leg, f.stream)
+	r := tunnel.Pump(leg, f.stream)
+	c.up, c.down = r.Sent, r.Received
 }
 
 func (f quicFar) drop() {

@@ -26,35 +26,36 @@ type tcpFar struct{ conn *net.TCPConn }
 
 func (f tcpFar) join(leg *net.TCPConn, c *conn) {
 	c.over("tcp", nil)
-	relay(leg, f.conn)
+	c.up, c.down = relay(leg, f.conn)
 }
 
 func (f tcpFar) drop() { reset(f.conn) }
 
 // relay carries bytes between two TCP connections until both directions have ended; the kernel moves them (splice). Ends and resets of
-// one are those of the other.
-func relay(a, b *net.TCPConn) {
+// one are those of the other. It returns how many bytes came from a, and from b.
+func relay(a, b *net.TCPConn) (fromA, fromB uint64) {
 	var both sync.WaitGroup
-	both.Go(func() { carry(a, b) })
-	both.Go(func() { carry(b, a) })
+	both.Go(func() { fromB = carry(a, b) })
+	both.Go(func() { fromA = carry(b, a) })
 	both.Wait()
 	a.Close()
 	b.Close()
+	return fromA, fromB
 }
 
-func carry(to, from *net.TCPConn) {
-	_, err := io.Copy(to, from)
-	if err == nil {
+func carry(to, from *net.TCPConn) uint64 {
+	n, err := io.Copy(to, from)
+	switch {
+	case err == nil:
 		to.CloseWrite()
-		return
-	}
-	if isReset(err) {
+	case isReset(err):
 		reset(to)
 		reset(from)
-		return
+	default:
+		to.CloseWrite()
+		from.CloseRead()
 	}
-	to.CloseWrite()
-	from.CloseRead()
+	return uint64(n)
 }
 
 // reset ends a connection at once, with RST.

@@ -1,11 +1,11 @@
 package sockets
 
 import (
-	"net/netip"
 	"os"
 	"slices"
 
 	"github.com/seed51309289/quiver/sockets/control"
+	"github.com/seed51309289/quiver/sockets/report"
 	"github.com/seed51309289/quiver/sockets/tunnel"
 )
 
@@ -29,19 +29,15 @@ func (s *supervisor) snapshot() control.Program {
 	if s.child != nil {
 		p.Child = s.child.Pid
 	}
-	streams := map[streamKey]tunnel.StreamInfo{}
-	for _, info := range s.tunnels() {
-		p.Peers = append(p.Peers, peerOf(&info))
-		p.Counters.BytesUp += info.Sent
-		p.Counters.BytesDown += info.Received
-		for _, st := range info.Streams {
-			streams[streamKey{info.Dialed, st.Dest, st.Source}] = st
-		}
-	}
+	var streams report.Streams
+	p.Peers, streams = report.Of(s.id, s.tunnels())
+	p.Counters.Conns, p.Counters.BytesUp, p.Counters.BytesDown = s.conns.sums()
 	for _, c := range s.conns.list() {
-		p.Conns = append(p.Conns, c.snapshot(streams))
+		now := c.snapshot(streams)
+		p.Conns = append(p.Conns, now)
+		p.Counters.BytesUp += now.BytesUp
+		p.Counters.BytesDown += now.BytesDown
 	}
-	p.Counters.Conns = s.conns.joined()
 	p.Counters.Fallbacks = s.fallbacks.Load()
 	p.Counters.Refused = s.refused.Load()
 	p.Counters.Trapped = s.traps.count.Load()
@@ -49,12 +45,6 @@ func (s *supervisor) snapshot() control.Program {
 	p.Counters.Held, p.Counters.Dropped = held.Held, held.Dropped
 	slices.SortFunc(p.Conns, func(a, b control.Conn) int { return a.Since.Compare(b.Since) })
 	return p
-}
-
-// A streamKey names the TCP connection of a stream.
-type streamKey struct {
-	dialed       bool
-	dest, source netip.AddrPort
 }
 
 // tunnels are the QUIC connections of this run, in both directions.
@@ -66,32 +56,15 @@ func (s *supervisor) tunnels() []tunnel.ConnInfo {
 	return out
 }
 
-// peerOf is what a QUIC connection looks like from outside.
-func peerOf(info *tunnel.ConnInfo) control.Peer {
-	p := control.Peer{
-		Address: info.Peer, Direction: control.In, Identity: info.Key, State: "open", Since: info.Since,
-		RTT: info.RTT, PacketsLost: info.PacketsLost, BytesSent: info.Sent, BytesReceived: info.Received,
-		StreamsOpen: len(info.Streams), StreamsTotal: info.StreamsEver,
-	}
-	if info.Dialed {
-		p.Direction = control.Out
-	}
-	return p
-}
-
 // snapshot is what a TCP connection looks like from outside.
-func (n *conn) snapshot(streams map[streamKey]tunnel.StreamInfo) control.Conn {
+func (n *conn) snapshot(streams report.Streams) control.Conn {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	c := control.Conn{App: n.app, Dest: n.dest, Direction: string(n.direction), Via: n.via, State: "connecting", Since: n.since, Rule: n.rule}
 	if n.joined {
 		c.State = "open"
 	}
-	if n.stream == nil {
-		return c
-	}
-	open := n.stream.Open()
-	st := streams[streamKey{n.direction == outward, open.Dest, open.Source}]
+	st := streams.Find(n.direction == outward, n.stream)
 	c.Name, c.BytesUp, c.BytesDown = st.Name, st.Sent, st.Received
 	return c
 }

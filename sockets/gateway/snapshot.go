@@ -4,14 +4,9 @@ import (
 	"net/netip"
 
 	"github.com/seed51309289/quiver/sockets/control"
+	"github.com/seed51309289/quiver/sockets/report"
 	"github.com/seed51309289/quiver/sockets/tunnel"
 )
-
-// streamKey names the TCP connection of a stream.
-type streamKey struct {
-	dialed       bool
-	dest, source netip.AddrPort
-}
 
 // snapshot is what quiver ps and quiver status show.
 func (g *Gateway) snapshot() control.Program {
@@ -29,15 +24,13 @@ func (g *Gateway) snapshot() control.Program {
 	if g.dialer != nil {
 		p.UDP = append(p.UDP, addrPort(g.dialer.Transport.LocalAddr()))
 	}
-	streams := map[streamKey]tunnel.StreamInfo{}
-	for _, info := range g.tunnels() {
-		p.Peers = append(p.Peers, peerOf(&info))
+	tunnels := g.tunnels()
+	for _, info := range tunnels {
 		p.Counters.BytesUp += info.Sent
 		p.Counters.BytesDown += info.Received
-		for _, st := range info.Streams {
-			streams[streamKey{info.Dialed, st.Dest, st.Source}] = st
-		}
 	}
+	var streams report.Streams
+	p.Peers, streams = report.Of(g.id, tunnels)
 	p.Counters.Conns, p.Counters.Refused = g.conns.made.Load(), g.conns.refused.Load()
 	for _, c := range g.conns.list() {
 		p.Conns = append(p.Conns, c.snapshot(streams))
@@ -56,21 +49,8 @@ func (g *Gateway) tunnels() (out []tunnel.ConnInfo) {
 	return out
 }
 
-// peerOf is what a QUIC connection looks like from outside.
-func peerOf(info *tunnel.ConnInfo) control.Peer {
-	p := control.Peer{
-		Address: info.Peer, Direction: control.In, Identity: info.Key, State: "open", Since: info.Since,
-		RTT: info.RTT, PacketsLost: info.PacketsLost, BytesSent: info.Sent, BytesReceived: info.Received,
-		StreamsOpen: len(info.Streams), StreamsTotal: info.StreamsEver,
-	}
-	if info.Dialed {
-		p.Direction = control.Out
-	}
-	return p
-}
-
 // snapshot is what a TCP connection looks like from outside. Bytes are up from the program that connects.
-func (c *conn) snapshot(streams map[streamKey]tunnel.StreamInfo) control.Conn {
+func (c *conn) snapshot(streams report.Streams) control.Conn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := control.Conn{
@@ -85,7 +65,7 @@ func (c *conn) snapshot(streams map[streamKey]tunnel.StreamInfo) control.Conn {
 		return out
 	}
 	open := c.stream.Open()
-	st := streams[streamKey{dialed, open.Dest, open.Source}]
+	st := streams.Find(dialed, c.stream)
 	out.State, out.Dest, out.BytesUp, out.BytesDown = "open", open.Dest, st.Sent, st.Received
 	return out
 }

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/seed51309289/quiver/quic"
 )
 
 // ConnInfo is a QUIC connection and its streams, at one moment.
@@ -13,13 +15,12 @@ type ConnInfo struct {
 	Key    string         // Target.Key
 	Dialed bool           // by us
 	Since  time.Time
-	RTT    time.Duration // smoothed
+	State  quic.ConnectionState
+	Stats  quic.ConnectionStats
 
 	Streams        []StreamInfo // the oldest first; bounded by MaxStreams
 	StreamsEver    uint64
 	Sent, Received uint64 // bytes of TCP connections, also of those that are over
-
-	PacketsLost, BytesResent uint64
 }
 
 // StreamInfo is a TCP connection on a stream, at one moment.
@@ -52,9 +53,7 @@ func (set *links) list() []*link {
 func (set *links) snapshot(dialed bool) []ConnInfo {
 	var out []ConnInfo
 	for _, l := range set.list() {
-		stats := l.conn.ConnectionStats()
-		info := ConnInfo{Peer: l.peer, Key: l.key, Dialed: dialed, Since: l.since, RTT: stats.SmoothedRTT,
-			PacketsLost: stats.PacketsLost, BytesResent: stats.BytesResent}
+		info := ConnInfo{Peer: l.peer, Key: l.key, Dialed: dialed, Since: l.since, State: l.conn.ConnectionState(), Stats: l.conn.ConnectionStats()}
 		set.mu.Lock()
 		info.StreamsEver, info.Sent, info.Received = l.opened, l.sent, l.received
 		for s := l.streams; s != nil; s = s.older {
