@@ -78,16 +78,22 @@ func newCall(l *Listener) (*Call, error) {
 	return &Call{l: l}, nil
 }
 
-// ioctl does not wait long, but may wait: for the caller to take its descriptor.
+// ioctl does not wait long, but may wait: for the caller to take its descriptor. The kernel's lock is given up with
+// EINTR, before anything was done, where the thread is to stop: by SIGSTOP, a debugger, a freezer, which no mask keeps
+// away.
 func (c *Call) ioctl(request uintptr, arg unsafe.Pointer) (int, unix.Errno) {
-	n, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(c.l.fd), request, uintptr(arg))
-	return int(n), errno
+	for {
+		n, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(c.l.fd), request, uintptr(arg))
+		if errno != unix.EINTR {
+			return int(n), errno
+		}
+	}
 }
 
 // next receives a notification, which wait has seen, and passes on the turn.
 func (c *Call) next() unix.Errno {
 	c.in.notification = notification{} // the kernel insists, so that the structure can grow
-	_, errno := c.ioctl(unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&c.in))
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(c.l.fd), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&c.in)))
 	c.l.turn.Add(1)
 	n := &c.in.notification
 	c.PID, c.Nr, c.Arch, c.Args, c.answered = n.pid, int(n.nr), Arch(n.arch), n.args, false
@@ -129,16 +135,27 @@ func (c *Call) Return(v int64) error { return c.send(response{val: v}) }
 // AddFD gives the caller a duplicate of fd, which stays ours, as its lowest free descriptor, and makes the call return
 // that number. cloexec is for the caller's descriptor. If the caller cannot take it, because its table is full
 // (EMFILE), the call fails with that error, which is also returned. ErrGone is normal.
+//
+// With SECCOMP_ADDFD_FLAG_SEND the kernel takes the call for answered before the caller has the descriptor; if this
+// thread is stopped between the two, the caller sees 0 and gets nothing. So where callers wait deaf (5.19), the number
+// is sent afterwards, which takes a third longer. Where they do not, that could leave them a descriptor that nobody
+// knows of, which is worse, and a stop is the risk.
 func (c *Call) AddFD(fd int, cloexec bool) error {
 	if c.answered {
 		return errAnswered
 	}
-	c.add = addFD{id: c.in.id, flags: unix.SECCOMP_ADDFD_FLAG_SEND, source: uint32(fd)}
+	c.add = addFD{id: c.in.id, source: uint32(fd)}
+	if !c.l.killable {
+		c.add.flags = unix.SECCOMP_ADDFD_FLAG_SEND
+	}
 	if cloexec {
 		c.add.newFlags = unix.O_CLOEXEC
 	}
-	_, errno := c.ioctl(unix.SECCOMP_IOCTL_NOTIF_ADDFD, unsafe.Pointer(&c.add))
-	if errno == 0 {
+	n, errno := c.ioctl(unix.SECCOMP_IOCTL_NOTIF_ADDFD, unsafe.Pointer(&c.add))
+	switch {
+	case errno == 0 && c.l.killable:
+		return c.Return(int64(n))
+	case errno == 0:
 		c.answered = true
 		return nil
 	}

@@ -28,7 +28,10 @@ func native() Arch {
 //
 // Errors are *InstallError: ErrNested, EACCES (neither noNewPrivs nor CAP_SYS_ADMIN), EINVAL and ENOSYS (the kernel is
 // too old), or what another filter answers for this call, such as a container's EPERM.
-func (f *Filter) Install(noNewPrivs bool) (*Listener, error) {
+func (f *Filter) Install(noNewPrivs bool) (*Listener, error) { return f.install(noNewPrivs, true) }
+
+// install is Install, for older kernels too if killable is not set.
+func (f *Filter) install(noNewPrivs, killable bool) (*Listener, error) {
 	prog, err := f.Assemble(native())
 	if err != nil {
 		return nil, err
@@ -44,7 +47,10 @@ func (f *Filter) Install(noNewPrivs bool) (*Listener, error) {
 		}
 	}
 	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: (*unix.SockFilter)(unsafe.Pointer(&prog[0]))}
-	fd, errno := setFilter(unix.SECCOMP_FILTER_FLAG_NEW_LISTENER|unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &fprog)
+	fd, errno := -1, unix.EINVAL
+	if killable {
+		fd, errno = setFilter(unix.SECCOMP_FILTER_FLAG_NEW_LISTENER|unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &fprog)
+	}
 	l.killable = errno == 0
 	if errno == unix.EINVAL {
 		fd, errno = setFilter(unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, &fprog)
@@ -54,6 +60,7 @@ func (f *Filter) Install(noNewPrivs bool) (*Listener, error) {
 		return nil, installError(errno)
 	}
 	l.fd = fd
+	l.syncWakeUp() // or not, before 6.6
 	return l, nil
 }
 

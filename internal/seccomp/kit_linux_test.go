@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,7 +44,8 @@ type run struct {
 	cmd      *exec.Cmd
 	listener *Listener
 	served   chan error
-	out      bytes.Buffer
+	out      lockedBuffer
+	old      bool // as on kernels before 5.19
 }
 
 // supervised makes sure that this machine can do what the tests are about.
@@ -69,7 +71,7 @@ func (r *run) launch(f *Filter, threads int, handle func(*Call)) {
 	r.t.Helper()
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
 	err := OnThread(func() (err error) {
-		if r.listener, err = f.Install(os.Geteuid() != 0); err != nil {
+		if r.listener, err = f.install(os.Geteuid() != 0, !r.old); err != nil {
 			return err
 		}
 		go func() { r.served <- r.listener.Serve(threads, handle) }()
@@ -97,7 +99,7 @@ func (r *run) wait() {
 		r.t.Errorf("the program did not end within %v", patience)
 	}
 	if err != nil {
-		r.t.Errorf("program: %v\n%s", err, r.out.Bytes())
+		r.t.Errorf("program: %v\n%s", err, r.out.String())
 	}
 	r.waitServed(nil)
 }
@@ -117,3 +119,21 @@ func (r *run) waitServed(want error) {
 
 // sockets is the filter of most tests: socket(AF_INET, SOCK_STREAM, …) is told.
 var sockets = &Filter{Rules: []Rule{{Nr: unix.SYS_SOCKET, When: []Cond{Is(0, unix.AF_INET), Masked(1, 0xf, unix.SOCK_STREAM)}, Do: Notify}}}
+
+// lockedBuffer is what programs print.
+type lockedBuffer struct {
+	mu sync.Mutex // guards b
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
