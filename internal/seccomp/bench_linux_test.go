@@ -4,7 +4,6 @@ package seccomp
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -84,5 +83,4 @@ func BenchmarkCall(b *testing.B) {
 			})
 		}
 	}
-	_ = os.Stdout
 }

@@ -11,10 +11,16 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// judge runs the program as the kernel would. The virtual machine reads words in network order where the kernel reads
+// judge is a filter that runs as in the kernel. The virtual machine reads words in network order where the kernel reads
 // the processor's, so each 32-bit word is put down in that order.
-func judge(t testing.TB, prog []bpf.RawInstruction, arch Arch, nr uint32, args ...uint64) Action {
+type judge func(arch Arch, nr uint32, args ...uint64) Action
+
+func assemble(t testing.TB, f *Filter, arch Arch) judge {
 	t.Helper()
+	prog, err := f.Assemble(arch)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ins, ok := bpf.Disassemble(prog)
 	if !ok {
 		t.Fatal("the program has instructions that nobody knows")
@@ -23,27 +29,20 @@ func judge(t testing.TB, prog []bpf.RawInstruction, arch Arch, nr uint32, args .
 	if err != nil {
 		t.Fatal(err)
 	}
-	data := make([]byte, offArgs+6*8)
-	binary.BigEndian.PutUint32(data[offNr:], nr)
-	binary.BigEndian.PutUint32(data[offArch:], uint32(arch))
-	for i, a := range args {
-		binary.BigEndian.PutUint32(data[offArgs+8*i:], uint32(a))
-		binary.BigEndian.PutUint32(data[offArgs+8*i+4:], uint32(a>>32))
+	return func(arch Arch, nr uint32, args ...uint64) Action {
+		var data [offArgs + 6*8]byte
+		binary.BigEndian.PutUint32(data[offNr:], nr)
+		binary.BigEndian.PutUint32(data[offArch:], uint32(arch))
+		for i, a := range args {
+			binary.BigEndian.PutUint32(data[offArgs+8*i:], uint32(a))
+			binary.BigEndian.PutUint32(data[offArgs+8*i+4:], uint32(a>>32))
+		}
+		v, err := vm.Run(data[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Action(uint32(v))
 	}
-	v, err := vm.Run(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return Action(uint32(v))
-}
-
-func assemble(t testing.TB, f *Filter, arch Arch) []bpf.RawInstruction {
-	t.Helper()
-	prog, err := f.Assemble(arch)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return prog
 }
 
 const high = 0xdeadbeef_00000000 // what a register may hold above an int
@@ -90,7 +89,7 @@ func TestRulesDecideByNumberAndArguments(t *testing.T) {
 		{"connect, below the first number", 40, nil, Allow},
 		{"a number above all", 0x3fffffff, nil, Allow},
 	} {
-		if got := judge(t, prog, AMD64, tc.nr, tc.args...); got != tc.want {
+		if got := prog(AMD64, tc.nr, tc.args...); got != tc.want {
 			t.Errorf("%s: call %d%x = %#x, want %#x", tc.name, tc.nr, tc.args, uint32(got), uint32(tc.want))
 		}
 	}
@@ -135,21 +134,21 @@ func TestForeignSocketCallsAreMissingAndOthersPass(t *testing.T) {
 		{"arm io_uring_setup", ARM64, ARM, 425, 2, enosys},
 		{"an architecture that cannot be", AMD64, ARM64, 41, 2, Allow},
 	} {
-		if got := judge(t, assemble(t, tcp, tc.native), tc.arch, tc.nr, tc.arg); got != tc.want {
+		if got := assemble(t, tcp, tc.native)(tc.arch, tc.nr, tc.arg); got != tc.want {
 			t.Errorf("%s: call %d(%d) = %#x, want %#x", tc.name, tc.nr, tc.arg, uint32(got), uint32(tc.want))
 		}
 	}
-	if got := judge(t, assemble(t, &Filter{}, AMD64), I386, 425); got != Allow {
+	if got := assemble(t, &Filter{}, AMD64)(I386, 425); got != Allow {
 		t.Errorf("i386 io_uring_setup where rings are allowed = %#x, want Allow", uint32(got))
 	}
 }
 
 func TestOneFilterHoldsOnBothArchitectures(t *testing.T) {
 	f := &Filter{Rules: []Rule{{Nr: 198, When: []Cond{Is(0, 2)}, Do: Notify}}} // socket of arm64
-	if got := judge(t, assemble(t, f, ARM64), ARM64, 198, 2); got != Notify {
+	if got := assemble(t, f, ARM64)(ARM64, 198, 2); got != Notify {
 		t.Errorf("arm64 socket = %#x, want Notify", uint32(got))
 	}
-	if got := judge(t, assemble(t, f, ARM64), ARM64, x32|198, 2); got != Allow {
+	if got := assemble(t, f, ARM64)(ARM64, x32|198, 2); got != Allow {
 		t.Errorf("arm64 has no x32: %#x, want Allow", uint32(got))
 	}
 }
@@ -169,7 +168,7 @@ func TestTreeFindsEveryNumberAndNoOther(t *testing.T) {
 			if has[nr] {
 				want = Fail(syscall.Errno(nr + 1))
 			}
-			if got := judge(t, prog, AMD64, nr); got != want {
+			if got := prog(AMD64, nr); got != want {
 				t.Fatalf("%d rules: call %d = %#x, want %#x", size, nr, uint32(got), uint32(want))
 			}
 		}
@@ -189,10 +188,10 @@ func TestLargestConditionsAndProgramsStillJumpRight(t *testing.T) {
 	for nr := range uint32(10) {
 		for v := range uint64(3*maxValues + 3) {
 			in := slices.Contains(values, uint32(v))
-			if got := judge(t, prog, AMD64, nr, v, 1) == Notify; got != in {
+			if got := prog(AMD64, nr, v, 1) == Notify; got != in {
 				t.Fatalf("call %d(%d, 1) told %t, want %t", nr, v, got, in)
 			}
-			if got := judge(t, prog, AMD64, nr, 0, v) == Notify; got == in {
+			if got := prog(AMD64, nr, 0, v) == Notify; got == in {
 				t.Fatalf("call %d(0, %d) told %t, want %t", nr, v, got, !in)
 			}
 		}
@@ -232,7 +231,10 @@ func TestFiltersWithMistakesSayWhich(t *testing.T) {
 // TestCallsWithoutRulesNeedNoArguments lets the kernel find out that they always pass (seccomp_cache_prepare, 5.11),
 // which it does only along loads of the number and the architecture, and jumps.
 func TestCallsWithoutRulesNeedNoArguments(t *testing.T) {
-	prog := assemble(t, tcp, AMD64)
+	prog, err := tcp.Assemble(AMD64)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ins, _ := bpf.Disassemble(prog)
 	constant := func(arch Arch, nr uint32) bool {
 		var a uint32

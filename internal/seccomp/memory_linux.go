@@ -4,6 +4,7 @@ package seccomp
 
 import (
 	"fmt"
+	"net/netip"
 	"sync/atomic"
 	"unsafe"
 
@@ -76,6 +77,18 @@ func (c *Call) moveByFile(mode int, call uintptr, addr uint64, size int, refused
 		errno = unix.EFAULT
 	}
 	return n, errno
+}
+
+// Address reads the socket address at addr in the caller's memory, whose length is an argument too; of a longer one
+// than struct sockaddr_storage the first 128 bytes. ok is ParseAddress's. Errors are Read's.
+func (c *Call) Address(addr, length uint64) (family uint16, a netip.AddrPort, ok bool, err error) {
+	var b [maxAddress]byte
+	n := min(uint32(length), maxAddress) // an int to the kernel, which refuses what is negative
+	if err := c.Read(addr, b[:n]); err != nil {
+		return 0, a, false, err
+	}
+	family, a, ok = ParseAddress(b[:n])
+	return family, a, ok, nil
 }
 
 // wholeProcess is set once the kernel has said that it knows no pidfd of a thread (before 6.9).

@@ -149,3 +149,32 @@ func TestThreadGroupIsFoundInAnyStatus(t *testing.T) {
 		t.Errorf("threadGroup of a thread of ours = %d, %v, want %d", id, err, os.Getpid())
 	}
 }
+
+func init() { roles["bind"] = roleBind }
+
+// roleBind binds to 127.9.9.9:80 with an address of the usual length, and with one that is far too long.
+func roleBind([]string) int {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return complain("%v", err)
+	}
+	b := [256]byte{2, 0, 0, 80, 127, 9, 9, 9}
+	for _, n := range []uintptr{16, 200, 1<<32 - 1} {
+		if _, _, errno := unix.Syscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&b)), n); errno != unix.EADDRNOTAVAIL {
+			return complain("bind with %d bytes: %v, want EADDRNOTAVAIL", n, errno)
+		}
+	}
+	return 0
+}
+
+func TestBoundAddressIsReadUpToMaxAddress(t *testing.T) {
+	f := &Filter{Rules: []Rule{{Nr: unix.SYS_BIND, Do: Notify}}}
+	r := start(t, f, 1, func(c *Call) {
+		family, a, ok, err := c.Address(c.Args[1], c.Args[2])
+		if family != inet || a.String() != "127.9.9.9:80" || !ok || err != nil || maxAddress > 256 {
+			t.Errorf("Address(%d bytes) = %d, %v, %t, %v", c.Args[2], family, a, ok, err)
+		}
+		c.Errno(unix.EADDRNOTAVAIL)
+	}, "bind")
+	r.wait()
+}

@@ -4,6 +4,7 @@ package seccomp
 
 import (
 	"fmt"
+	"net/netip"
 	"syscall"
 )
 
@@ -49,6 +50,11 @@ func (c *Call) Read(addr uint64, b []byte) error { return errNone }
 
 // Write fails.
 func (c *Call) Write(addr uint64, b []byte) error { return errNone }
+
+// Address fails.
+func (c *Call) Address(addr, length uint64) (family uint16, a netip.AddrPort, ok bool, err error) {
+	return 0, a, false, errNone
+}
 
 // Socket fails.
 func (c *Call) Socket(fd int) (int, error) { return -1, errNone }
