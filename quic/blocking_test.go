@@ -36,6 +36,8 @@ var calls = []struct {
 	{"Write", true, false, func(r *rig) error { _, err := r.cs.Write(make([]byte, 64<<20)); return err }},
 	{"ReadFrom", true, false, func(r *rig) error { _, err := r.cs.ReadFrom(endless{}); return err }},
 	{"WriteTo", true, false, func(r *rig) error { _, err := r.cs.WriteTo(discard{}); return err }},
+	{"ReadFrom without a copy", true, false, func(r *rig) error { _, err := r.cs.ReadFrom(&source{left: 64 << 20}); return err }},
+	{"WriteTo without a copy", true, false, func(r *rig) error { _, err := r.cs.WriteTo(new(sink)); return err }},
 }
 
 type endless struct{}

@@ -30,6 +30,13 @@ func (t *Transport) IDs() int {
 // Abandon forgets the connection without a word to the peer.
 func (c *Conn) Abandon() { c.abandon(net.ErrClosed) }
 
+// Chunks returns how many chunks of memory the connection's streams hold.
+func (c *Conn) Chunks() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.core.Chunks()
+}
+
 // DeadlinePending reports whether a timer of a deadline runs, and stops it.
 func DeadlinePending(s *Stream) bool {
 	s.in.c.mu.Lock()

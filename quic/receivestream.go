@@ -58,8 +58,14 @@ func (s *ReceiveStream) Read(p []byte) (n int, err error) {
 const copyBuffer = 64 << 10
 
 // WriteTo copies the stream to w until its end, and returns how many bytes that
-// were. The error is w's or, but for io.EOF, Read's.
-func (s *ReceiveStream) WriteTo(w io.Writer) (int64, error) { return s.in.c.t.copy(w, s) }
+// were. The error is w's or, but for io.EOF, Read's. A BuffersWriter gets the
+// bytes where they are, and without one WriteTo has a buffer while it waits.
+func (s *ReceiveStream) WriteTo(w io.Writer) (int64, error) {
+	if to, ok := w.(BuffersWriter); ok {
+		return s.lendTo(to)
+	}
+	return s.in.c.t.copy(w, s)
+}
 
 // copy hides what else w and r can do: it would come back here, with a buffer of
 // its own.

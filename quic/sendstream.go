@@ -66,8 +66,15 @@ func (s *SendStream) write(p []byte, final bool) (n int, err error) {
 }
 
 // ReadFrom copies r to the stream until r's end, and returns how many bytes that
-// were. It does not close the stream. The error is r's or Write's.
-func (s *SendStream) ReadFrom(r io.Reader) (int64, error) { return s.out.c.t.copy(s, r) }
+// were. It does not close the stream. The error is r's or Write's. A
+// BuffersReader reads straight into the stream's buffer, and only then ReadFrom
+// has no memory while it waits.
+func (s *SendStream) ReadFrom(r io.Reader) (int64, error) {
+	if from, ok := r.(BuffersReader); ok {
+		return s.fillFrom(from)
+	}
+	return s.out.c.t.copy(s, r)
+}
 
 // CloseWrite ends the stream after what was written, all of which is delivered
 // (RFC 9000 §3.1). It does not wait for that, and never fails. Writes fail from

@@ -103,6 +103,16 @@ func (s *Stream) recvDone() bool {
 // error is io.EOF; a reset by the peer is a *StreamError; early data that was
 // rejected is ErrEarlyRejected.
 func (c *Conn) Read(now Time, s *Stream, p []byte) (n int, err error) {
+	limit, err := c.beforeRead(s)
+	if err != nil {
+		return 0, err
+	}
+	n = s.recv.buf.read(&c.pool, p[:min(uint64(len(p)), limit)])
+	return n, c.afterRead(now, s, uint64(n))
+}
+
+// beforeRead returns how many bytes may be read, or why none ever again.
+func (c *Conn) beforeRead(s *Stream) (limit uint64, err error) {
 	r := &s.recv
 	switch {
 	case s.rejected:
@@ -113,11 +123,16 @@ func (c *Conn) Read(now Time, s *Stream, p []byte) (n int, err error) {
 		c.finishRead(s)
 		return 0, r.reset
 	case r.reset != nil:
-		p = p[:min(uint64(len(p)), r.reliable-r.buf.data.base)]
+		return r.reliable - r.buf.data.base, nil
 	}
-	n = r.buf.read(&c.pool, p)
+	return wire.MaxVarint, nil
+}
+
+// afterRead accounts for n bytes that were read, and returns why there were none.
+func (c *Conn) afterRead(now Time, s *Stream, n uint64) (err error) {
+	r := &s.recv
 	if n > 0 {
-		c.consumed(c.at(now), s, uint64(n))
+		c.consumed(c.at(now), s, n)
 	}
 	if r.cut() {
 		c.dropReceived(c.at(now), s)
@@ -131,7 +146,7 @@ func (c *Conn) Read(now Time, s *Stream, p []byte) (n int, err error) {
 	if n == 0 && err == nil && c.closing.err != nil {
 		err = c.closing.err
 	}
-	return n, err
+	return err
 }
 
 func (c *Conn) finishRead(s *Stream) {
