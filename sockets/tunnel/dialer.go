@@ -314,7 +314,7 @@ func (d *Dialer) openOn(ctx context.Context, l *link, t *Target) (*Stream, error
 	if _, err = qs.Write(tcpq.AppendOpen(buf[:0], &t.Open)); err == nil && !t.Optimistic {
 		qs.SetReadContext(ctx)
 		err = readStatus(qs, &t.Open)
-		qs.SetReadContext(context.TODO())
+		qs.SetReadContext(context.Background()) // none
 	}
 	if err != nil {
 		qs.CancelWrite(tcpq.CodeReset)

@@ -2,7 +2,10 @@ package tunnel
 
 import (
 	"io"
+	"net"
 	"sync"
+
+	"github.com/seed51309289/quiver/quic"
 )
 
 // A Leg is the near part of a TCP connection: a *net.TCPConn, or what behaves
@@ -13,14 +16,42 @@ type Leg interface {
 	CloseWrite() error
 	// SetLinger with 0 makes Close send RST instead of FIN.
 	SetLinger(sec int) error
-	// CloseRead ends a Read that waits, and says nothing to the program.
-	CloseRead() error
 	Close() error
 }
 
-// bufferSize is what Pump reads at once, in bytes.
-const bufferSize = 256 << 10
+var _ Leg = (*net.TCPConn)(nil)
 
-// buffers are those of all pumps. One that waits holds none where the system
-// tells when a leg can be read.
+// bufferSize is what the pump of a leg reads at once, in bytes, where the system
+// does not tell when a leg can be read.
+const bufferSize = 64 << 10
+
+// buffers are those of all such pumps.
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+// sink writes to a leg what a stream received, from where that is.
+type sink struct {
+	leg  Leg
+	s    *Stream
+	bufs net.Buffers
+	err  error // of the leg
+}
+
+var _ quic.BuffersWriter = (*sink)(nil)
+
+// WriteBuffers is one system call if the leg is a *net.TCPConn that takes it all.
+func (k *sink) WriteBuffers(b [][]byte) (int64, error) {
+	k.bufs = b
+	n, err := k.bufs.WriteTo(k.leg)
+	k.bufs = nil
+	k.s.received.Add(uint64(n))
+	k.err = err
+	return n, err
+}
+
+// Write is WriteBuffers for a single one.
+func (k *sink) Write(p []byte) (int, error) {
+	n, err := k.leg.Write(p)
+	k.s.received.Add(uint64(n))
+	k.err = err
+	return n, err
+}

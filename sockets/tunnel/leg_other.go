@@ -1,29 +1,21 @@
-//go:build !unix
+//go:build !linux
 
 package tunnel
 
-// legReader reads a leg in large pieces.
-type legReader struct {
-	leg Leg
-	buf *[bufferSize]byte
-}
+import (
+	"io"
 
-func newLegReader(leg Leg) *legReader { return &legReader{leg: leg} }
+	"github.com/seed51309289/quiver/quic"
+)
 
-// next waits for bytes and returns them, and io.EOF behind the last. They are
-// the caller's until done or the next call.
-func (r *legReader) next() ([]byte, error) {
-	if r.buf == nil {
-		r.buf = buffers.Get().(*[bufferSize]byte)
-	}
-	n, err := r.leg.Read(r.buf[:])
-	return r.buf[:n], err
-}
+// source reads a leg straight into the memory that a stream sends from: on Linux.
+type source struct{ err error }
 
-// done gives the buffer back.
-func (r *legReader) done() {
-	if r.buf != nil {
-		buffers.Put(r.buf)
-		r.buf = nil
-	}
-}
+var _ quic.BuffersReader = (*source)(nil)
+
+// newSource returns nil: the pump reads into a buffer of its own.
+func newSource(Leg, *Stream) *source { return nil }
+
+func (*source) Read([]byte) (int, error)          { return 0, io.ErrNoProgress }
+func (*source) ReadBuffers([][]byte) (int, error) { return 0, io.ErrNoProgress }
+func (*source) WaitReadable() error               { return io.ErrNoProgress }

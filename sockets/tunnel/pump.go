@@ -72,12 +72,31 @@ type pump struct {
 
 // up carries what the program writes.
 func (p *pump) up() {
-	for in := newLegReader(p.leg); ; {
-		b, readErr := in.next()
-		if len(b) > 0 {
-			_, err := p.s.Write(b)
-			in.done()
-			if err != nil {
+	src := newSource(p.leg, p.s)
+	if src == nil || p.s.early != nil {
+		p.upByCopy()
+		return
+	}
+	_, err := p.s.qs.Load().ReadFrom(src)
+	switch {
+	case src.err != nil:
+		p.fail(ResetByLeg, src.err)
+	case err != nil:
+		p.writeFailed(err)
+	default:
+		p.upEnded()
+	}
+}
+
+// upByCopy is up for legs that cannot be waited for, and for bytes that may have
+// to be sent again.
+func (p *pump) upByCopy() {
+	buf := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buf)
+	for {
+		n, readErr := p.leg.Read(buf[:])
+		if n > 0 {
+			if _, err := p.s.Write(buf[:n]); err != nil {
 				p.writeFailed(err)
 				return
 			}
@@ -85,7 +104,6 @@ func (p *pump) up() {
 		switch readErr {
 		case nil:
 		case io.EOF:
-			p.s.CloseWrite()
 			p.upEnded()
 			return
 		default:
@@ -97,30 +115,26 @@ func (p *pump) up() {
 
 // down carries what the peer sends.
 func (p *pump) down() {
-	buf := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(buf)
-	for {
-		n, readErr := p.s.Read(buf[:])
-		if n > 0 {
-			if _, err := p.leg.Write(buf[:n]); err != nil {
-				p.fail(ResetByLeg, err)
-				return
-			}
-		}
-		switch readErr {
-		case nil:
-		case io.EOF:
-			p.downEnded()
-			return
-		default:
-			p.readFailed(readErr)
-			return
-		}
+	qs, err := p.s.answered()
+	if err != nil {
+		p.readFailed(err)
+		return
+	}
+	to := &sink{leg: p.leg, s: p.s}
+	_, err = qs.WriteTo(to)
+	switch {
+	case to.err != nil:
+		p.fail(ResetByLeg, to.err)
+	case err != nil:
+		p.readFailed(err)
+	default:
+		p.downEnded()
 	}
 }
 
-// upEnded is called when nothing of the program is carried any more.
+// upEnded is called when all of the program is carried.
 func (p *pump) upEnded() {
+	p.s.CloseWrite()
 	p.mu.Lock()
 	p.upOver = true
 	p.mu.Unlock()

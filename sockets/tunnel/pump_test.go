@@ -71,7 +71,7 @@ func TestResetCrosses(t *testing.T) {
 func TestCloseWithUnreadDataIsAReset(t *testing.T) {
 	p := onLoopback(t, Options{}).pumped()
 	p.far.Write([]byte("nobody reads this"))
-	wait(t, "bytes to arrive", func() bool { return p.near.SetReadDeadline(time.Time{}) == nil && readable(p.near) })
+	wait(t, "bytes to arrive", func() bool { return p.near.SetReadDeadline(time.Time{}) == nil && hasBytes(p.near) })
 	p.near.Close()
 	if _, err := p.far.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("read after the other program closed with unread data: %v, want ECONNRESET", err)
@@ -127,8 +127,8 @@ func wait(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// readable reports whether a Read would not wait.
-func readable(c *net.TCPConn) (ready bool) {
+// hasBytes reports whether a Read would not wait.
+func hasBytes(c *net.TCPConn) (ready bool) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return false

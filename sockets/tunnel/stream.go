@@ -83,22 +83,29 @@ func (s *Stream) Conn() *quic.Conn { return s.link.conn }
 // faith, see Target.Optimistic, a *StatusError; and when the QUIC connection has
 // ended, the reason, which is net.ErrClosed.
 func (s *Stream) Read(p []byte) (int, error) {
+	qs, err := s.answered()
+	if err != nil {
+		return 0, err
+	}
+	n, err := qs.Read(p)
+	s.received.Add(uint64(n))
+	return n, err
+}
+
+// answered returns the stream from which bytes of the TCP connection can be
+// read, after the STATUS.
+func (s *Stream) answered() (*quic.Stream, error) {
 	for {
 		qs := s.qs.Load()
 		err := s.answer(qs)
 		if err == nil {
-			var n int
-			n, err = qs.Read(p)
-			s.received.Add(uint64(n))
-			if n > 0 || !errors.Is(err, quic.Err0RTTRejected) {
-				return n, err
-			}
+			return qs, nil
 		}
 		if !errors.Is(err, quic.Err0RTTRejected) {
-			return 0, err
+			return nil, err
 		}
 		if err = s.again(qs); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
 }
