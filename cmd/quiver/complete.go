@@ -30,7 +30,18 @@ func completeFlags(root *cobra.Command) {
 	completeDirs(find(root, "sim"), "pcap")
 	completeList(find(root, "bench"), "vs", func(*cobra.Command) []string { return bench.Stacks() })
 	completeRun(find(root, "interop", "run"))
+	completeGateway(find(root, "gateway"))
 	completePlugins(root)
+}
+
+func completeGateway(cmd *cobra.Command) {
+	scheme := func(names ...string) cobra.CompletionFunc {
+		return cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace)
+	}
+	register(cmd, "in", scheme("tcp://", "quic://"))
+	register(cmd, "out", scheme("quic://", "tcp://"))
+	completeWords(cmd, "cc", congestionControllers...)
+	completeDirs(cmd, "qlog")
 }
 
 func completeRun(cmd *cobra.Command) {

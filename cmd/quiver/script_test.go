@@ -14,7 +14,7 @@ func TestMain(m *testing.M) {
 	backend.Main()
 	doctor.Main()
 	if os.Getenv(asCommand) != "" {
-		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+		os.Exit(runWithSignals())
 	}
 	testscript.Main(m, map[string]func(){
 		"quiver":  func() { os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },

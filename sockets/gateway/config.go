@@ -57,6 +57,14 @@ const (
 	defaultDrain    = 30 * time.Second
 )
 
+// A ConfigError says what is wrong with a [Config], in the words of the command's flags.
+type ConfigError struct{ err error }
+
+func (e *ConfigError) Error() string { return e.err.Error() }
+
+// Unwrap returns the errors behind it.
+func (e *ConfigError) Unwrap() error { return e.err }
+
 // check says what is wrong with the Config, in the words of the command.
 func (c *Config) check() error {
 	if len(c.Pairs) == 0 {

@@ -57,14 +57,15 @@ type endpoint struct {
 	relay     *Pair            // for all others; nil: none
 }
 
-// Open opens all sockets of a gateway. Whoever has it calls Run. An error is that of one pair, and leaves nothing open.
+// Open opens all sockets of a gateway. Whoever has it calls Run. The errors are a *ConfigError, those of identity.Load,
+// and those of the sockets with the pair that wants them. After one nothing is open.
 func Open(ctx context.Context, conf Config) (*Gateway, error) {
 	if err := conf.check(); err != nil {
-		return nil, err
+		return nil, &ConfigError{err}
 	}
 	allowTo, err := newAllowed(conf.AllowTo)
 	if err != nil {
-		return nil, err
+		return nil, &ConfigError{err}
 	}
 	conf.Identity.Protocols = []string{tcpq.ALPN}
 	id, err := identity.Load(conf.Identity)
@@ -118,7 +119,7 @@ func (g *Gateway) openPair(ctx context.Context, p *Pair) (err error) {
 		g.dialer = &tunnel.Dialer{Transport: &quic.Transport{Conn: sock}, Config: g.conf.QUIC}
 	}
 	if i.route, err = g.newRoute(p); err != nil {
-		return err
+		return &ConfigError{err}
 	}
 	g.routes = append(g.routes, i.route)
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", p.in.addr)
