@@ -30,8 +30,8 @@ var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
 // sink writes to a leg what a stream received, from where that is.
 type sink struct {
-	leg  Leg
-	s    *Stream
+	p    *pump
+	turn turn
 	bufs net.Buffers
 	err  error // of the leg
 }
@@ -40,18 +40,17 @@ var _ quic.BuffersWriter = (*sink)(nil)
 
 // WriteBuffers is one system call if the leg is a *net.TCPConn that takes it all.
 func (k *sink) WriteBuffers(b [][]byte) (int64, error) {
+	k.turn.begin(k.p.s)
 	k.bufs = b
-	n, err := k.bufs.WriteTo(k.leg)
-	k.bufs = nil
-	k.s.received.Add(uint64(n))
-	k.err = err
+	n, err := k.bufs.WriteTo(k.p.leg)
+	k.turn.end()
+	k.bufs, k.err = nil, err
+	k.p.s.received.Add(uint64(n))
 	return n, err
 }
 
 // Write is WriteBuffers for a single one.
 func (k *sink) Write(p []byte) (int, error) {
-	n, err := k.leg.Write(p)
-	k.s.received.Add(uint64(n))
-	k.err = err
-	return n, err
+	n, err := k.WriteBuffers([][]byte{p})
+	return int(n), err
 }

@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -17,9 +18,10 @@ const maxIOV = 16
 // source reads a leg straight into the memory that a stream sends from. It has
 // no memory of its own while it waits.
 type source struct {
-	raw syscall.RawConn
-	s   *Stream
-	err error // of the leg, io.EOF excepted
+	raw  syscall.RawConn
+	s    *Stream
+	err  error // of the leg, io.EOF excepted
+	turn turn  // the stream's, to send what was read
 
 	iov   [maxIOV]unix.Iovec
 	n     int // of iov; then what read found
@@ -31,8 +33,8 @@ type source struct {
 var _ quic.BuffersReader = (*source)(nil)
 
 // newSource returns nil if the leg is no socket.
-func newSource(leg Leg, s *Stream) *source {
-	c, ok := leg.(syscall.Conn)
+func newSource(p *pump) *source {
+	c, ok := p.leg.(syscall.Conn)
 	if !ok {
 		return nil
 	}
@@ -40,7 +42,7 @@ func newSource(leg Leg, s *Stream) *source {
 	if err != nil {
 		return nil
 	}
-	r := &source{raw: raw, s: s}
+	r := &source{raw: raw, s: p.s}
 	r.read, r.ready = r.readv, readable
 	return r
 }
@@ -50,6 +52,7 @@ func (r *source) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
 
 // ReadBuffers is one system call.
 func (r *source) ReadBuffers(b [][]byte) (int, error) {
+	r.turn.end()
 	r.n = min(len(b), maxIOV)
 	for i, p := range b[:r.n] {
 		r.iov[i].Base = unsafe.SliceData(p)
@@ -67,6 +70,7 @@ func (r *source) ReadBuffers(b [][]byte) (int, error) {
 		return 0, io.EOF
 	default:
 		r.s.sent.Add(uint64(r.n))
+		r.turn.begin(r.s)
 		return r.n, nil
 	}
 	r.err = err
@@ -86,11 +90,51 @@ func (r *source) readv(fd uintptr) {
 
 // WaitReadable waits until there is something, or an end.
 func (r *source) WaitReadable() error {
+	r.turn.end()
 	if err := r.raw.Read(r.ready); err != nil {
 		r.err = err
 		return err
 	}
 	return nil
+}
+
+// awaitReset waits until the program has reset the leg, after its FIN, and
+// returns how that shows; nil if stopWaiting was called, or the leg was closed.
+func (r *source) awaitReset() (err error) {
+	r.raw.Read(func(fd uintptr) bool {
+		if polled(fd, 0)&(unix.POLLERR|unix.POLLHUP) == 0 {
+			return false
+		}
+		err = socketError(fd)
+		return true
+	})
+	return err
+}
+
+// stopWaiting ends awaitReset.
+func (r *source) stopWaiting(leg Leg) {
+	if d, ok := leg.(interface{ SetReadDeadline(time.Time) error }); ok {
+		d.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// reset returns how the leg shows that the program has reset it, or nil.
+func (r *source) reset() (err error) {
+	r.raw.Control(func(fd uintptr) {
+		if polled(fd, 0)&unix.POLLERR != 0 {
+			err = socketError(fd)
+		}
+	})
+	return err
+}
+
+// socketError takes the error that a socket has met, or nil.
+func socketError(fd uintptr) error {
+	errno, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil || errno == 0 {
+		return err
+	}
+	return syscall.Errno(errno)
 }
 
 // readable reports whether a read of a socket would not wait.

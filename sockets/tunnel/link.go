@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed51309289/quiver/internal/tcpq"
@@ -36,6 +37,8 @@ type links struct {
 	closed bool
 	wait   time.Duration // how long an unused link is kept; 0 = not at all, negative = for ever
 	over   func(*link)   // under mu, when a link takes no more streams; may be nil
+
+	watching atomic.Bool // somebody will look at the pumps
 }
 
 // maxLinks is how many QUIC connections a Dialer or a Server has at once.

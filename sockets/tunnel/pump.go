@@ -45,6 +45,8 @@ type Result struct {
 // which has ended when Pump returns. A pump that waits has no buffer.
 func Pump(leg Leg, s *Stream) Result {
 	p := &pump{leg: leg, s: s, start: time.Now()}
+	p.src, p.to = newSource(p), &sink{p: p}
+	s.link.set.pumping(s, p)
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
@@ -52,6 +54,7 @@ func Pump(leg Leg, s *Stream) Result {
 	}()
 	p.down()
 	<-over
+	s.link.set.pumping(s, nil)
 	return p.end()
 }
 
@@ -60,6 +63,8 @@ type pump struct {
 	leg   Leg
 	s     *Stream
 	start time.Time
+	src   *source // nil = the system does not tell when the leg can be read
+	to    *sink
 
 	mu       sync.Mutex // guards all below; a leaf
 	upOver   bool       // the program's bytes have ended
@@ -70,22 +75,30 @@ type pump struct {
 	err      error
 }
 
-// up carries what the program writes.
+// up carries what the program writes. Then it waits for the program's reset
+// while the other direction goes on.
 func (p *pump) up() {
-	src := newSource(p.leg, p.s)
-	if src == nil || p.s.early != nil {
+	if p.src == nil || p.s.early != nil {
 		p.upByCopy()
-		return
-	}
-	_, err := p.s.qs.Load().ReadFrom(src)
-	switch {
-	case src.err != nil:
-		p.fail(ResetByLeg, src.err)
-	case err != nil:
+	} else if _, err := p.s.qs.Load().ReadFrom(p.src); p.src.err != nil {
+		p.fail(ResetByLeg, p.src.err)
+	} else if err != nil {
 		p.writeFailed(err)
-	default:
+	} else {
 		p.upEnded()
 	}
+	if p.src != nil && p.half() {
+		if err := p.src.awaitReset(); err != nil {
+			p.fail(ResetByLeg, err)
+		}
+	}
+}
+
+// half reports whether the peer's direction alone goes on.
+func (p *pump) half() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.downOver && !p.failed
 }
 
 // upByCopy is up for legs that cannot be waited for, and for bytes that may have
@@ -120,11 +133,10 @@ func (p *pump) down() {
 		p.readFailed(err)
 		return
 	}
-	to := &sink{leg: p.leg, s: p.s}
-	_, err = qs.WriteTo(to)
+	_, err = qs.WriteTo(p.to)
 	switch {
-	case to.err != nil:
-		p.fail(ResetByLeg, to.err)
+	case p.to.err != nil:
+		p.fail(ResetByLeg, p.to.err)
 	case err != nil:
 		p.readFailed(err)
 	default:
@@ -145,10 +157,14 @@ func (p *pump) downEnded() {
 	p.leg.CloseWrite() // an error is one of reading, too
 	p.mu.Lock()
 	p.downOver = true
-	stopped := p.stopped
+	upOver, stopped := p.upOver, p.stopped
 	p.mu.Unlock()
 	if stopped != nil {
 		p.fail(ResetByPeer, stopped)
+	} else if !upOver {
+		p.watchHalf()
+	} else if p.src != nil {
+		p.src.stopWaiting(p.leg)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -115,6 +116,76 @@ func TestLostConnectionResetsBothPrograms(t *testing.T) {
 		}
 	}
 	p.wantEndings(t, PeerLost, PeerLost)
+}
+
+func TestResetAfterHalfCloseCrosses(t *testing.T) {
+	p := onLoopback(t, Options{}).pumped()
+	p.near.CloseWrite()
+	if _, err := p.far.Read(make([]byte, 1)); err != io.EOF {
+		t.Fatalf("read: %v, want EOF", err)
+	}
+	p.near.SetLinger(0)
+	p.near.Close()
+	p.wantEndings(t, ResetByLeg, ResetByPeer)
+}
+
+// fill writes until nothing moves any more.
+func fill(t *testing.T, c *net.TCPConn) {
+	t.Helper()
+	c.SetWriteDeadline(time.Now().Add(time.Second / 2))
+	if _, err := c.Write(make([]byte, 64<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("write to who does not read: %v, want the deadline", err)
+	}
+}
+
+func TestResetCrossesWhenTheOtherProgramDoesNotRead(t *testing.T) {
+	p := onLoopback(t, Options{}).pumped()
+	fill(t, p.near)
+	p.near.SetLinger(0)
+	p.near.Close()
+	p.wantEndings(t, ResetByLeg, ResetByPeer)
+}
+
+func TestResetCrossesWhenThisProgramDoesNotRead(t *testing.T) {
+	p := onLoopback(t, Options{}).pumped()
+	fill(t, p.far)
+	p.far.SetLinger(0)
+	p.far.Close()
+	p.wantEndings(t, ResetByPeer, ResetByLeg)
+	if _, err := io.Copy(io.Discard, p.near); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("read: %v, want ECONNRESET", err)
+	}
+}
+
+func TestLostConnectionResetsAHalfClosedProgram(t *testing.T) {
+	w := onLoopback(t, Options{})
+	p := w.pumped()
+	p.far.CloseWrite()
+	if _, err := p.near.Read(make([]byte, 1)); err != io.EOF {
+		t.Fatalf("read: %v, want EOF", err)
+	}
+	for _, l := range w.dialer.links.list() {
+		l.conn.CloseWithError(7, "")
+	}
+	p.wantEndings(t, PeerLost, PeerLost)
+}
+
+// TestWhatArrivedIsDeliveredWhenThePeerIsGone closes the connection in peace
+// while this program has not read yet.
+func TestWhatArrivedIsDeliveredWhenThePeerIsGone(t *testing.T) {
+	w := onLoopback(t, Options{})
+	p := w.pumped()
+	want := randomBytes(200 << 10)
+	p.nearLeg.SetWriteBuffer(8 << 10)
+	p.far.Write(want)
+	p.far.Close()
+	p.near.CloseWrite()
+	w.srv.Close(background)
+	got, err := io.ReadAll(p.near)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("read %d bytes, %v, want the %d written", len(got), err, len(want))
+	}
+	p.wantEndings(t, Finished, Finished)
 }
 
 // wait polls for what has no event, at most ten seconds.

@@ -28,8 +28,9 @@ type Stream struct {
 
 	sent, received atomic.Uint64
 
-	older, newer *Stream // of link; guarded by its lock, as is over
+	older, newer *Stream // of link; guarded by its lock, as are the next two
 	over         bool
+	pump         *pump // nil = none
 }
 
 var _ net.Conn = (*Stream)(nil)
