@@ -111,8 +111,8 @@ func (d *Dialer) Dial(ctx context.Context, t Target) (*Stream, error) {
 		if err != nil {
 			return nil, err
 		}
-		s, err := d.open(ctx, l, &t)
-		if err == nil || fresh || !first || !lost(err) || ctx.Err() != nil {
+		s, err := d.open(ctx, l, &t, fresh)
+		if err == nil || fresh || !first || !lost(err) && err != errSilent || ctx.Err() != nil {
 			return s, wrap(&t, err)
 		}
 	}
@@ -142,11 +142,10 @@ func (d *Dialer) connected(ctx context.Context, t *Target) (l *link, fresh bool,
 		}
 		l := p.least()
 		grow := l != nil && l.count > 0 && len(p.links) < d.connections()
-		if p.attempt == nil && (l == nil || grow) {
-			p.attempt = &attempt{done: make(chan struct{})}
-			go d.run(key, p, *t)
-		}
 		a := p.attempt
+		if a == nil && (l == nil || grow) {
+			a = d.try(key, p, t)
+		}
 		if l != nil && l.use() {
 			d.links.mu.Unlock()
 			return l, fresh, nil
@@ -194,6 +193,13 @@ func (p *peer) least() *link {
 		}
 	}
 	return best
+}
+
+// try begins a connection. The caller holds links.mu.
+func (d *Dialer) try(key peerKey, p *peer, t *Target) *attempt {
+	p.attempt = &attempt{done: make(chan struct{})}
+	go d.run(key, p, *t)
+	return p.attempt
 }
 
 // run makes a connection for all who wait for it.
@@ -280,9 +286,9 @@ func (t *Target) confirm(conn *quic.Conn) error {
 
 // open opens a stream on a link that the caller uses, and lets go of it on an
 // error.
-func (d *Dialer) open(ctx context.Context, l *link, t *Target) (*Stream, error) {
+func (d *Dialer) open(ctx context.Context, l *link, t *Target, fresh bool) (*Stream, error) {
 	for {
-		s, err := d.openOn(ctx, l, t)
+		s, err := d.openOn(ctx, l, t, fresh)
 		if err == nil {
 			return s, nil
 		}
@@ -298,7 +304,7 @@ func (d *Dialer) open(ctx context.Context, l *link, t *Target) (*Stream, error) 
 	}
 }
 
-func (d *Dialer) openOn(ctx context.Context, l *link, t *Target) (*Stream, error) {
+func (d *Dialer) openOn(ctx context.Context, l *link, t *Target, fresh bool) (*Stream, error) {
 	isEarly := !complete(l.conn)
 	if isEarly && t.Optimistic && !t.EarlyData {
 		if err := awaitHandshake(ctx, l.conn); err != nil {
@@ -311,9 +317,17 @@ func (d *Dialer) openOn(ctx context.Context, l *link, t *Target) (*Stream, error
 		return nil, err
 	}
 	var buf [128]byte
+	w := doubt{d: d, l: l, t: t, qs: qs}
+	if !fresh {
+		w.heard = l.conn.ConnectionStats().PacketsReceived
+	}
 	if _, err = qs.Write(tcpq.AppendOpen(buf[:0], &t.Open)); err == nil && !t.Optimistic {
 		qs.SetReadContext(ctx)
-		err = readStatus(qs, &t.Open)
+		if fresh {
+			err = readStatus(qs, &t.Open)
+		} else {
+			err = w.readStatus()
+		}
 		qs.SetReadContext(context.Background()) // none
 	}
 	if err != nil {

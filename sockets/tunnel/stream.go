@@ -131,8 +131,19 @@ func (s *Stream) answer(qs *quic.Stream) error {
 // *StatusError.
 func readStatus(qs *quic.Stream, open *tcpq.Open) error {
 	var buf [tcpq.MaxStatus]byte
-	for have := 0; ; {
-		status, port, n, err := tcpq.ParseStatus(buf[:have])
+	status := partial{buf[:0]}
+	return status.read(qs, open)
+}
+
+// partial is a STATUS of which a part was read.
+type partial struct {
+	buf []byte // limit: tcpq.MaxStatus, its capacity
+}
+
+// read reads the rest. After a deadline it can be called again.
+func (p *partial) read(qs *quic.Stream, open *tcpq.Open) error {
+	for {
+		status, port, n, err := tcpq.ParseStatus(p.buf)
 		switch {
 		case err == nil && status == tcpq.Accepted:
 			return nil
@@ -141,13 +152,15 @@ func readStatus(qs *quic.Stream, open *tcpq.Open) error {
 		case err != tcpq.ErrShort:
 			return err
 		}
-		if _, err := io.ReadFull(qs, buf[have:have+n]); err != nil {
-			if err == io.EOF || err == io.ErrUnexpectedEOF {
-				err = &tcpq.MalformedError{What: "STATUS", Why: "the stream ended"}
-			}
+		have := len(p.buf)
+		n, err = io.ReadFull(qs, p.buf[have:have+n])
+		p.buf = p.buf[:have+n]
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			err = &tcpq.MalformedError{What: "STATUS", Why: "the stream ended"}
+		}
+		if err != nil {
 			return err
 		}
-		have += n
 	}
 }
 
