@@ -2,7 +2,11 @@ package programs
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -105,8 +109,39 @@ func (p *place) call(script string) []string {
 
 // run is the beginning of a command line of quiver run.
 func (p *place) run(e end) []string {
+	how := []string{"--mode", string(e)}
 	if e == auto {
-		return []string{p.built.quiver, "run", "--fallback", "tcp"}
+		how = []string{"--fallback", "tcp"}
 	}
-	return []string{p.built.quiver, "run", "--mode", string(e)}
+	return slices.Concat([]string{p.built.quiver, "run"}, how, verbose)
+}
+
+// verbose are options of quiver run and gateway to see what it does in a row that fails, such as -vv.
+var verbose = strings.Fields(os.Getenv("QUIVER_PROGRAMS_OPTIONS"))
+
+// told compares what the supervisor of a server that still runs tells of it with what it served.
+func (p *place) told() error {
+	if !p.arrangement.server.supervised() || p.program.ends || p.arrangement.client == plain {
+		return nil
+	}
+	cmd := exec.Command(p.built.quiver, "ps", "--json")
+	cmd.Env = p.environment("server")
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("quiver ps: %w", err)
+	}
+	var running []struct {
+		Counters struct {
+			Conns uint64 `json:"conns"`
+			Up    uint64 `json:"bytes_up"`
+			Down  uint64 `json:"bytes_down"`
+		} `json:"counters"`
+	}
+	if err := json.Unmarshal(out, &running); err != nil {
+		return fmt.Errorf("quiver ps: %w", err)
+	}
+	if len(running) != 1 || running[0].Counters.Conns == 0 || running[0].Counters.Up+running[0].Counters.Down < uint64(p.program.moves) {
+		return fmt.Errorf("quiver ps: got %s, want one program with connections that moved at least %d bytes", out, p.program.moves)
+	}
+	return nil
 }

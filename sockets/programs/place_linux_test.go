@@ -33,7 +33,8 @@ type place struct {
 
 	server   *process
 	gateways []*process
-	stdout   string // of the client, and what its supervisor says
+	stdout   string // of the client
+	talk     string // of the client and its supervisor, on stderr
 }
 
 // newPlace makes the directories and chooses the ports.
@@ -142,14 +143,16 @@ func (p *place) try(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if p.program.check == nil {
-		return nil
+	if p.program.check != nil {
+		if err := p.program.check(p); err != nil {
+			return err
+		}
 	}
-	return p.program.check(p)
+	return p.told()
 }
 
 func (p *place) startServer(ctx context.Context) (err error) {
-	p.server, err = start("server", p.serve(p.program.server), filepath.Join(p.dir, "server"), p.environment("server"), p.uid, nil)
+	p.server, err = start("server", p.serve(p.program.server), filepath.Join(p.dir, "server"), p.environment("server"), p.uid)
 	if err != nil {
 		return err
 	}
@@ -163,14 +166,13 @@ func (p *place) startServer(ctx context.Context) (err error) {
 func (p *place) startGateway(ctx context.Context) error { return nil }
 
 func (p *place) runClient(ctx context.Context) error {
-	out := newOutput()
-	client, err := start("client", p.call(p.program.client), filepath.Join(p.dir, "client"), p.environment("client"), p.uid, out)
+	client, err := start("client", p.call(p.program.client), filepath.Join(p.dir, "client"), p.environment("client"), p.uid)
 	if err != nil {
 		return err
 	}
 	defer client.stop()
 	err = client.wait(ctx)
-	p.stdout = out.String()
+	p.stdout, p.talk = client.out.String(), client.talk.String()
 	return err
 }
 
@@ -187,7 +189,7 @@ func (p *place) stop() {
 // logs is what to show of a failure.
 func (p *place) logs() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "client: %s\n%s\n", strings.Join(p.call("…"), " "), clip(p.stdout))
+	fmt.Fprintf(&b, "client: %s\n%s\n", strings.Join(p.call("…"), " "), clip(p.stdout+p.talk))
 	if p.server != nil {
 		fmt.Fprintf(&b, "server: %s\n%s\n", strings.Join(p.serve("…"), " "), clip(p.server.out.String()))
 	}

@@ -23,18 +23,21 @@ import (
 type process struct {
 	name string
 	cmd  *exec.Cmd
-	out  *output
+	out  *output       // of both kinds, where they are not told apart
+	talk *output       // stderr, which is out too where they are not
 	done chan struct{} // closed when it has ended and err is set
 	err  error
 }
 
-// start starts argv as user uid in dir. What it writes goes to out, if one is given, else to an output of its own.
-func start(name string, argv []string, dir string, env []string, uid int, out *output) (*process, error) {
-	if out == nil {
-		out = newOutput()
+// start starts argv as user uid in dir. Of a client what it says on stderr is kept apart.
+func start(name string, argv []string, dir string, env []string, uid int) (*process, error) {
+	p := &process{name: name, cmd: exec.Command(argv[0], argv[1:]...), out: newOutput(), done: make(chan struct{})}
+	p.talk = p.out
+	if name == "client" {
+		p.talk = newOutput()
 	}
-	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, out, out
+	cmd := p.cmd
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, p.out, p.talk
 	cmd.WaitDelay = time.Second // a daemon may hold our pipe
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if uid != os.Getuid() {
@@ -43,13 +46,12 @@ func start(name string, argv []string, dir string, env []string, uid int, out *o
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	p := &process{name: name, cmd: cmd, out: out, done: make(chan struct{})}
 	go func() {
 		p.err = cmd.Wait()
 		if errors.Is(p.err, exec.ErrWaitDelay) {
 			p.err = nil
 		}
-		out.end()
+		p.out.end()
 		close(p.done)
 	}()
 	return p, nil
