@@ -104,7 +104,8 @@ func (p *place) call(script string) []string {
 	if !e.supervised() {
 		return sh
 	}
-	return append(append(p.run(e), "--udp-port", strconv.Itoa(p.udp), "--"), sh...)
+	// The run of the server has that UDP port here, so that what the client listens at, as ssh -L does, is not for QUIC.
+	return append(append(p.run(e), "--listen", "1", "--udp-port", strconv.Itoa(p.udp), "--"), sh...)
 }
 
 // run is the beginning of a command line of quiver run.
@@ -141,7 +142,7 @@ func (p *place) told() error {
 		return fmt.Errorf("quiver ps: %w", err)
 	}
 	if len(running) != 1 || running[0].Counters.Conns == 0 || running[0].Counters.Up+running[0].Counters.Down < uint64(p.program.moves) {
-		return fmt.Errorf("quiver ps: got %s, want one program with connections that moved at least %d bytes", out, p.program.moves)
+		return fmt.Errorf("quiver ps: got %+v, want one program with connections that moved at least %d bytes", running, p.program.moves)
 	}
 	return nil
 }

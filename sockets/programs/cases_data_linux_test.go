@@ -21,7 +21,7 @@ func stores() []program {
 			client: `cli() { redis-cli -h $HOST -p $PORT "$@"; }
 test "$(cli set k v)" = OK; test "$(cli get k)" = v; cli client list
 cli -x set big <$WWW/mid >/dev/null; cli --raw get big | head -c 8388608 | cmp - $WWW/mid
-cli --csv subscribe news >news & reader=$!
+redis-cli -h $HOST -p $PORT --csv subscribe news >news & reader=$!
 until grep -q subscribe news; do sleep 0.05; done
 test "$(cli publish news today)" = 1
 until grep -q today news; do sleep 0.05; done

@@ -34,7 +34,7 @@ func netcats() []program {
 		},
 		{
 			name: "nc -N, half close", shows: "the answer comes after the client's FIN",
-			tools: []string{"nc", "socat"}, user: true, moves: midSize,
+			tools: []string{"nc", "socat"}, user: true, ends: true, moves: midSize,
 			server: `exec socat -d -d -t 20 TCP-LISTEN:$PORT,bind=$HOST,reuseaddr EXEC:sha256sum`, ready: "listening on",
 			client: `test "$(nc -nN $HOST $PORT <$WWW/mid)" = "$(sha256sum <$WWW/mid)"`,
 		},

@@ -81,16 +81,17 @@ func sum(seen map[int]count, ports []int) (all count) {
 // judge says what is wrong with what was seen: TCP between the ends, TCP between a program and its gateway, and the run's QUIC.
 func (p *place) judge(between, leg, datagrams count) error {
 	a := p.arrangement
+	least := max(p.program.moves, 1)
 	gateway := a.server == behind || a.client == behind
 	switch {
 	case a.overQUIC() && between.packets != 0:
 		return fmt.Errorf("wire: %d TCP segments with %d bytes passed in the clear, want none", between.packets, between.payload)
-	case a.overQUIC() && datagrams.payload < max(p.program.moves, 1):
-		return fmt.Errorf("wire: %d bytes passed in UDP datagrams, want at least %d", datagrams.payload, p.program.moves)
-	case gateway && leg.payload < max(p.program.moves, 1):
-		return fmt.Errorf("wire: %d bytes passed between the program and its gateway, want at least %d", leg.payload, p.program.moves)
-	case !a.overQUIC() && between.payload < max(p.program.moves, 1):
-		return fmt.Errorf("wire: %d bytes passed over TCP, want at least %d", between.payload, p.program.moves)
+	case a.overQUIC() && datagrams.payload < least:
+		return fmt.Errorf("wire: %d bytes passed in UDP datagrams, want at least %d", datagrams.payload, least)
+	case gateway && leg.payload < least:
+		return fmt.Errorf("wire: %d bytes passed between the program and its gateway, want at least %d", leg.payload, least)
+	case !a.overQUIC() && between.payload < least:
+		return fmt.Errorf("wire: %d bytes passed over TCP, want at least %d", between.payload, least)
 	}
 	return nil
 }
