@@ -11,15 +11,24 @@ import (
 	"github.com/seed51309289/quiver/internal/fabric"
 )
 
-// overTCP connects to the destination as the program would have.
+// overTCP connects to the destination as the program would have: from its address and port, if they can be had.
 func overTCP(ctx context.Context, held *fabric.Held) (far, error) {
-	var d net.Dialer
-	d.SetMultipathTCP(false)
-	c, err := d.DialContext(ctx, "tcp", held.Dest.String())
-	if err != nil {
-		return nil, err
+	var err error
+	for _, from := range []*net.TCPAddr{net.TCPAddrFromAddrPort(held.App), {IP: held.App.Addr().AsSlice()}, nil} {
+		d := net.Dialer{}
+		if from != nil {
+			d.LocalAddr = from
+		}
+		d.SetMultipathTCP(false)
+		var c net.Conn
+		if c, err = d.DialContext(ctx, "tcp", held.Dest.String()); err == nil {
+			return tcpFar{c.(*net.TCPConn)}, nil
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) && !errors.Is(err, syscall.EADDRNOTAVAIL) && !errors.Is(err, syscall.EACCES) {
+			break
+		}
 	}
-	return tcpFar{c.(*net.TCPConn)}, nil
+	return nil, err
 }
 
 type tcpFar struct{ conn *net.TCPConn }

@@ -28,14 +28,18 @@ func TestAProgramTalksToAnotherOverQUIC(t *testing.T) {
 		client.says(`answer "hello" <nil>`)
 		client.wantExit(0)
 		// Both ends see each other's real addresses.
-		var local string
-		for line := range strings.Lines(client.out.String()) {
-			if rest, ok := strings.CutPrefix(line, "connected "); ok {
-				local = strings.Fields(rest)[0]
-			}
-		}
-		server.says("from " + local + "\n")
+		server.says("from " + client.local() + "\n")
 	})
+}
+
+// local returns the address that the program ask said that it has.
+func (r *running) local() string {
+	for line := range strings.Lines(r.out.String()) {
+		if rest, ok := strings.CutPrefix(line, "connected "); ok {
+			return strings.Fields(rest)[0]
+		}
+	}
+	return ""
 }
 
 func TestAProgramHearsWhyItIsNotConnected(t *testing.T) {
@@ -185,6 +189,7 @@ func TestFallbackIsPlainTCP(t *testing.T) {
 			client := w.start(flags, "ask", "127.0.0.1:7000", "hello")
 			client.says(`answer "hello" <nil>`)
 			client.wantExit(0)
+			server.says("from " + client.local() + "\n")
 		}
 	})
 }
