@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,7 @@ var programs = map[string]func(args []string) int{
 	"burst":   burst,
 	"asking":  asking,
 	"sockets": kinds,
+	"leave":   leave,
 }
 
 // echo serves at an address: what comes goes back.
@@ -201,6 +203,24 @@ func kinds([]string) int {
 	fmt.Println("interfaces", len(list), err)
 	_, err = unix.Socket(unix.AF_INET, 77, 0)
 	fmt.Println("nonsense", err)
+	return 0
+}
+
+// leave makes a network namespace of its own, and asks what is in it.
+func leave([]string) int {
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWUSER | unix.CLONE_NEWNET); err != nil {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			fmt.Println("unshare:", err)
+			return 1
+		}
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		fmt.Println("lo:", err)
+		return 1
+	}
+	fmt.Println("lo is", lo.Attrs().OperState, lo.Attrs().Flags&net.FlagUp != 0)
 	return 0
 }
 

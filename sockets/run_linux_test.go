@@ -203,3 +203,11 @@ func TestAProgramThatIsNotThereIsSaidSo(t *testing.T) {
 		t.Errorf("exit status %d, want 126", got)
 	}
 }
+
+func TestAProgramThatMakesANetworkOfItsOwnIsAloneInIt(t *testing.T) {
+	inModes(t, func(w *world, mode string) {
+		r := w.start(mode, "leave")
+		r.wantExit(0)
+		r.says("lo is down false")
+	})
+}

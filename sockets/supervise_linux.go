@@ -90,8 +90,7 @@ func (s *supervisor) prepare() (err error) {
 	}
 	s.ports.init(s)
 	s.conns.init()
-	s.traps.init(s)
-	return nil
+	return s.traps.init(s)
 }
 
 // run starts the program and serves it.

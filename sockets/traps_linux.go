@@ -2,8 +2,10 @@ package sockets
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"sync/atomic"
 
 	"github.com/seed51309289/quiver/internal/fabric"
@@ -22,10 +24,23 @@ const (
 type traps struct {
 	s      *supervisor
 	asking []int         // the protocol numbers by which a program asks for QUIC itself
+	home   uint64        // the number of the network namespace in which the program was started
 	count  atomic.Uint64 // of calls
 }
 
-func (t *traps) init(s *supervisor) { t.s, t.asking = s, s.conf.Policy.Protocols() }
+func (t *traps) init(s *supervisor) error {
+	t.s, t.asking = s, s.conf.Policy.Protocols()
+	at := "/proc/self/ns/net"
+	if s.mode == Inside {
+		at = "/proc/self/fd/" + strconv.Itoa(s.fabric.NS())
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(at, &st); err != nil {
+		return fmt.Errorf("look at %s: %w", at, err)
+	}
+	t.home = st.Ino
+	return nil
+}
 
 // handle answers one call, at once.
 func (t *traps) handle(c *seccomp.Call) {
@@ -43,7 +58,13 @@ func (t *traps) handle(c *seccomp.Call) {
 }
 
 // socket gives the program a socket of the namespace that it does not live in.
+//
+// A program may have left the one that it was started in: then its sockets are those of where it is.
 func (t *traps) socket(c *seccomp.Call) {
+	if at, err := networkOf(c.PID); err != nil || at != t.home {
+		c.Continue()
+		return
+	}
 	domain, typ, proto := int(int32(c.Args[0])), int(int32(c.Args[1])), int(int32(c.Args[2]))
 	fd, err := t.makeSocket(c, domain, typ, proto)
 	if err != nil {
@@ -54,6 +75,13 @@ func (t *traps) socket(c *seccomp.Call) {
 	if err := c.AddFD(fd, typ&unix.SOCK_CLOEXEC != 0); err != nil {
 		t.s.log.Debug("a socket did not reach the program", "pid", c.PID, "error", err)
 	}
+}
+
+// networkOf returns the number of the network namespace of a thread.
+func networkOf(tid uint32) (uint64, error) {
+	var st unix.Stat_t
+	err := unix.Stat("/proc/"+strconv.FormatUint(uint64(tid), 10)+"/ns/net", &st)
+	return st.Ino, err
 }
 
 // makeSocket makes it: of the fabric, if it is TCP, and of the host otherwise.
