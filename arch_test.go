@@ -77,6 +77,7 @@ var layers = map[string][]string{
 		"plugin", "plugin/build", "plugin/cache", "plugin/drive", "plugin/inspect", "plugin/lab", "plugin/pack", "plugin/sdk", "plugins",
 		"sockets", "sockets/control", "sockets/doctor", "sockets/gateway", "sockets/identity", "sockets/policy", "sockets/tunnel"},
 	"tool/cells": {},
+	"tool/layer": {},
 	"tool/check": {},
 	"tool/peers": {"peers"},
 	"tool/soak":  {"quic", "netsim"},
