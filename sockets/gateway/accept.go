@@ -212,28 +212,29 @@ func (g *Gateway) elsewhere(in *tunnel.Incoming) {
 	in.Refuse(tcpq.Refused)
 }
 
-// introduce tells a target whose connection it is, if it is to be told.
+// introduce tells a target whose connection it is, if it is to be told. A stream that came in early data may be a replay from anywhere, so it
+// waits for the handshake.
 func (g *Gateway) introduce(ctx context.Context, in *tunnel.Incoming, leg *net.TCPConn) error {
 	if !g.conf.ProxyProtocol {
 		return nil
 	}
-	source := in.From
-	if in.Open.Source.IsValid() && g.believes(ctx, in) {
-		source = in.Open.Source
+	err := in.AwaitHandshake(ctx)
+	if err == nil {
+		source := in.From
+		if in.Open.Source.IsValid() && g.believes(in) {
+			source = in.Open.Source
+		}
+		_, err = leg.Write(appendProxy(nil, source, in.Open.Dest))
 	}
-	_, err := leg.Write(appendProxy(nil, source, in.Open.Dest))
 	if err != nil {
 		leg.Close()
 	}
 	return err
 }
 
-// believes reports whether a dialer may speak for others. Who it is is only certain after the handshake.
-func (g *Gateway) believes(ctx context.Context, in *tunnel.Incoming) bool {
-	if len(g.conf.SpeakFor) == 0 || in.AwaitHandshake(ctx) != nil {
-		return false
-	}
-	return slices.ContainsFunc(g.conf.SpeakFor, g.id.Of(in.Conn().ConnectionState().TLS).Matches)
+// believes reports whether a dialer, whose handshake is complete, may speak for others.
+func (g *Gateway) believes(in *tunnel.Incoming) bool {
+	return len(g.conf.SpeakFor) > 0 && slices.ContainsFunc(g.conf.SpeakFor, g.id.Of(in.Conn().ConnectionState().TLS).Matches)
 }
 
 // carry joins the two halves of a connection until it is over.

@@ -248,6 +248,16 @@ func TestProxyHeadersSayWhoseConnectionItIs(t *testing.T) {
 		t.Errorf("of a client before a proxy: %s, want %s", got, want)
 	}
 
+	// The next life of the near gateway resumes the session, and its first OPEN is in early data.
+	believed.end()
+	again := start(t, near, believed.conf.Pairs[0].in.text, believed.conf.Pairs[0].out.text)
+	c = dial(t, again.tcp(0))
+	c.Write(header)
+	wantEcho(t, c, "hello")
+	if got, want := <-said, fmt.Sprintf("203.0.113.9:1234 > %v", to); got != want {
+		t.Errorf("in early data: %s, want %s", got, want)
+	}
+
 	c = dial(t, unknown.tcp(0))
 	c.Write(header)
 	wantEcho(t, c, "hello")
