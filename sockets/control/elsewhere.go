@@ -13,7 +13,7 @@ import (
 
 const (
 	portLimit     = 300 * time.Millisecond // for other supervisors to say where a port is
-	rememberPort  = time.Second            // for which an answer holds: peers may ask for the same port again and again
+	rememberPort  = time.Second            // for which a port that was found is there: peers may ask again and again
 	maxRemembered = 256                    // limit: answers remembered; a peer chooses the ports
 	maxSearches   = 4                      // limit: searches at once; more wait
 )
@@ -22,7 +22,8 @@ const (
 // which of them takes connections for a TCP port of this host, and returns its
 // UDP port and process number. Supervisors in other network namespaces have
 // other ports and do not answer. ok is false if none does within portLimit.
-// Answers, that there is none too, hold for rememberPort.
+// An answer holds for rememberPort. That there is none holds no longer than the
+// question: a listener is reached as soon as it listens.
 //
 // A nil Publication, of a supervisor that could not publish itself, asks as well.
 func (p *Publication) Elsewhere(ctx context.Context, tcp uint16) (udp uint16, pid int, ok bool) {
@@ -104,7 +105,7 @@ func (m *memory) ask(ctx context.Context, port uint16, search func() (portAnswer
 		return a.portAnswer, a.ok, nil
 	}
 	a, ok := search()
-	if ctx.Err() == nil {
+	if ok {
 		m.learn(port, remembered{a, ok, time.Now().Add(rememberPort)}, time.Now())
 	}
 	return a, ok, nil

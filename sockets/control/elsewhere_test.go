@@ -84,6 +84,15 @@ func TestAnswersForPortsHoldForAWhile(t *testing.T) {
 	})
 }
 
+func TestAListenerIsFoundAsSoonAsItListens(t *testing.T) {
+	var m memory
+	for _, listens := range []bool{false, true} {
+		if _, ok, err := m.ask(t.Context(), 80, func() (portAnswer, bool) { return portAnswer{UDP: 1}, listens }); ok != listens || err != nil {
+			t.Errorf("found %t, %v, want %t", ok, err, listens)
+		}
+	}
+}
+
 func TestMemoryForPortsIsBounded(t *testing.T) {
 	var m memory
 	now := time.Now()
