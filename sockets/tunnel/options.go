@@ -82,6 +82,7 @@ func (o *Options) config(base *quic.Config) *quic.Config {
 	if base != nil {
 		conf = *base
 	}
+	conf.EnableStreamResetPartialDelivery = true // see Stream.ResetAfter
 	conf.MaxIdleTimeout = orDefault(o.PeerTimeout, defaultPeerTimeout)
 	conf.Limits.MaxIncomingUniStreams = -1
 	conf.Limits.InitialStreamReceiveWindow, conf.Limits.MaxStreamReceiveWindow = streamWindow, maxStreamWindow

@@ -211,7 +211,7 @@ func (p *pump) fail(how Ending, err error) {
 	if how == ResetByLeg && errors.Is(err, syscall.ETIMEDOUT) {
 		code = tcpq.CodeTimeout
 	}
-	p.s.Reset(code)
+	p.s.ResetAfter(code)
 	p.s.Stop(code)
 	p.leg.SetLinger(0)
 	p.leg.Close()

@@ -69,6 +69,25 @@ func TestResetCrosses(t *testing.T) {
 	p.wantEndings(t, ResetByLeg, ResetByPeer)
 }
 
+func TestBytesBeforeAResetArrive(t *testing.T) {
+	for _, size := range []int{1, 100_000} {
+		p := onLoopback(t, Options{}).pumped()
+		sent := randomBytes(size)
+		p.near.Write(sent)
+		p.near.SetLinger(0)
+		p.near.Close()
+		got, err := io.ReadAll(p.far)
+		if !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%d bytes, then RST: read ends with %v, want ECONNRESET", size, err)
+		}
+		// Plain TCP takes back what it has not sent, and so may we.
+		if !bytes.HasPrefix(sent, got) || len(got) == 0 {
+			t.Errorf("%d bytes, then RST: %d arrived", size, len(got))
+		}
+		p.wantEndings(t, ResetByLeg, ResetByPeer)
+	}
+}
+
 func TestCloseWithUnreadDataIsAReset(t *testing.T) {
 	p := onLoopback(t, Options{}).pumped()
 	p.far.Write([]byte("nobody reads this"))

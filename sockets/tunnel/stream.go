@@ -190,6 +190,15 @@ func (s *Stream) CloseWrite() error {
 // Reset gives up the writing direction with a code of tcpq.
 func (s *Stream) Reset(code uint64) { s.qs.Load().CancelWrite(code) }
 
+// ResetAfter is Reset, but what was written so far arrives before it: a reset of
+// TCP takes nothing back that was sent. If the peer does not read, it learns of
+// the reset as late.
+func (s *Stream) ResetAfter(code uint64) {
+	qs := s.qs.Load()
+	qs.SetReliableBoundary()
+	qs.CancelWrite(code)
+}
+
 // Stop gives up the reading direction with a code of tcpq.
 func (s *Stream) Stop(code uint64) { s.qs.Load().CancelRead(code) }
 
