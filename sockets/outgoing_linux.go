@@ -45,6 +45,10 @@ func (s *supervisor) answer(held *fabric.Held) {
 		}
 		return
 	}
+	if held.Dest.Port() == 0 { // where nobody listens, ever
+		held.Refuse(fabric.Refused)
+		return
+	}
 	d := s.decide(held)
 	c := s.conns.add(held.App, held.Dest, outward, d.Rule)
 	defer s.conns.remove(c)
@@ -65,8 +69,11 @@ func (s *supervisor) answer(held *fabric.Held) {
 	there.join(leg, c)
 }
 
-// own reports whether the program connects to itself: to an address of this host at which it listens.
+// own reports whether the program connects to itself: to an address of this host at which it listens, or a socket to its own name.
 func (s *supervisor) own(held *fabric.Held) bool {
+	if held.App == held.Dest {
+		return true
+	}
 	if !s.fabric.Local(held.Dest.Addr()) {
 		return false
 	}

@@ -29,6 +29,7 @@ var programs = map[string]func(args []string) int{
 	"ask":     ask,
 	"hold":    holdOpen,
 	"both":    both,
+	"odd":     odd,
 	"obey":    obey,
 	"orphan":  orphan,
 	"burst":   burst,
@@ -90,6 +91,21 @@ func both(args []string) int {
 		}
 	}()
 	return ask([]string{"", args[1], "hello"})
+}
+
+// odd connects to where nobody can listen, and a socket to itself.
+func odd([]string) int {
+	_, err := net.Dial("tcp", "127.0.0.1:0")
+	fmt.Println("port 0:", plain(err))
+	fd, _ := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+	name, _ := unix.Getsockname(fd)
+	fmt.Println("self:", unix.Connect(fd, name))
+	unix.Write(fd, []byte("hello"))
+	b := make([]byte, 5)
+	n, err := unix.Read(fd, b)
+	fmt.Printf("from itself %q %v\n", b[:max(n, 0)], err)
+	return 0
 }
 
 // plain is the kernel's part of an error.

@@ -66,6 +66,16 @@ func TestAProgramReachesItsOwnListenersWithoutQUIC(t *testing.T) {
 	})
 }
 
+func TestOddDestinationsAreAsTheKernelHasThem(t *testing.T) {
+	inModes(t, func(w *world, mode string) {
+		r := w.start(mode, "odd")
+		r.says("port 0: connection refused")
+		r.says("self: <nil>")
+		r.says(`from itself "hello" <nil>`)
+		r.wantExit(0)
+	})
+}
+
 func TestTwoRunsOfAHostAreBothReached(t *testing.T) {
 	inModes(t, func(w *world, mode string) {
 		for _, at := range []string{"127.0.0.1:7000", "127.0.0.1:7001"} {
