@@ -29,8 +29,8 @@ type nameAddrs struct {
 	first netip.Addr   // the one to call, as long as answers have it
 }
 
-// A NameError says that a host name of the policy has no known address. As the peer of a rule it matches nothing, and connections to it go as
-// the rules below say; as a gateway it makes connections fail.
+// A NameError says that a host name of the policy has no address now. Without any from earlier answers, a rule for it matches nothing, and
+// if it says quic, what the rules below send over TCP is refused; as a gateway it makes connections fail.
 type NameError struct {
 	Host  string
 	Known int // addresses from earlier answers, which still count

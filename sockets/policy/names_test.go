@@ -33,7 +33,7 @@ func TestNamesMatchTheAddressesThatTheyHad(t *testing.T) {
 	if got := fmt.Sprint(p.Names()); got != "[db.example]" {
 		t.Fatalf("Names = %s", got)
 	}
-	wantConnect(t, p, "10.0.0.1:5432", "tcp - - p:2")
+	wantConnect(t, p, "10.0.0.1:5432", "refuse - - p:2")
 	z := zone{"db.example": {"10.0.0.1", "::ffff:10.0.0.2", "2001:db8::1"}}
 	if err := p.Resolve(t.Context(), z.lookup); err != nil {
 		t.Fatal(err)
@@ -58,6 +58,24 @@ func TestNamesMatchTheAddressesThatTheyHad(t *testing.T) {
 	}
 	wantConnect(t, p, "10.0.0.9:5432", "quic 10.0.0.9:8277 db.example p:1")
 	wantConnect(t, p, "10.0.0.1:5432", "quic 10.0.0.1:8277 db.example p:1")
+}
+
+func TestNothingLeavesInTheClearThatMayBeOfANameWithoutAddress(t *testing.T) {
+	p := wantPolicy(t, "connect 192.0.2.1 tcp", "connect c.example auto", "connect 192.0.2.2 tcp", "connect a.example quic", "connect b.example tcp", "connect 192.0.2.3 auto", "connect 192.0.2.4 quic", "connect default tcp")
+	for dest, want := range map[string]string{
+		"192.0.2.1:1": "tcp - - p:1", "192.0.2.2:1": "tcp - - p:3", "192.0.2.3:1": "refuse - - p:6", "192.0.2.4:1": "quic 192.0.2.4:8277 - p:7", "192.0.2.5:1": "refuse - - p:8",
+	} {
+		wantConnect(t, p, dest, want)
+	}
+	if d := p.Connect(at("192.0.2.5:1")); d.Unresolved != "a.example" {
+		t.Errorf("Unresolved is %q, want a.example", d.Unresolved)
+	}
+	if err := p.Resolve(t.Context(), zone{"a.example": {"10.0.0.1"}}.lookup); err == nil {
+		t.Error("no error for the other names")
+	}
+	for dest, want := range map[string]string{"192.0.2.3:1": "auto 192.0.2.3:8277 - p:6", "192.0.2.5:1": "tcp - - p:8", "10.0.0.1:1": "quic 10.0.0.1:8277 - p:4"} {
+		wantConnect(t, p, dest, want)
+	}
 }
 
 func TestNamesThatFailAreNamedAndKeepWhatIsKnown(t *testing.T) {

@@ -225,7 +225,7 @@ func checkParse(t *testing.T, text []byte) {
 		if a.Rule, b.Rule = "", ""; a != b {
 			t.Fatalf("%q: %s goes %+v, and %+v as printed", text, dest, a, b)
 		}
-		if via := p.connects[want].via; a.Via == TCP && via != TCP && via != Auto {
+		if via := p.connects[want].via; a.Via == TCP && (via != TCP && via != Auto || p.table.Load().unsure[want] != "") {
 			t.Fatalf("%q: %s leaves in the clear under %v", text, dest, via)
 		}
 		if x, y := p.Listen(dest), again.Listen(dest); x.QUIC != y.QUIC || x.TCP != y.TCP || x.UDP != y.UDP || !slices.Equal(x.Allow, y.Allow) {

@@ -47,7 +47,7 @@ type Decision struct {
 	Optimistic bool           // the program's bytes may leave before the far side has accepted
 	HeadStart  time.Duration  // of Auto: how long QUIC is alone
 	Remember   time.Duration  // of Auto: how long an outcome is remembered
-	Unresolved string         // of Refuse: the host of via= whose address is not known (yet)
+	Unresolved string         // of Refuse: the name whose address is not known (yet), of via= or of a rule above that may be meant
 	Rule       string         // which rule decided, for people: where it stands, and its text
 }
 
@@ -97,6 +97,8 @@ func (p *Policy) finish() *Policy {
 }
 
 // Connect decides about a connection to dest, which is not the program's own listener. It allocates nothing.
+//
+// Until a name that goes over QUIC has an address ([Policy.Resolve]), nothing that its rule stands above goes over TCP: it could be its.
 func (p *Policy) Connect(dest netip.AddrPort) Decision {
 	t := p.table.Load()
 	i := t.find(dest)
@@ -118,6 +120,10 @@ func (p *Policy) decision(t *table, i int, via Via, dest netip.AddrPort) Decisio
 	r := &p.connects[i]
 	d := r.decision
 	d.Via = via
+	if (via == TCP || via == Auto) && t.unsure[i] != "" {
+		d.Via, d.Unresolved = Refuse, t.unsure[i]
+		return d
+	}
 	if via == TCP || via == Refuse {
 		return d
 	}

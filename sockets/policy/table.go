@@ -11,6 +11,7 @@ type table struct {
 	v4       []row4
 	v6       []row6
 	gateways []netip.Addr // of each rule, its via=; invalid: none, or unknown
+	unsure   []string     // of each rule, the first name above it that goes over QUIC and has no address: the destination may be its
 }
 
 type row4 struct {
@@ -27,9 +28,14 @@ type row6 struct {
 
 // newTable makes the table of the rules and of what is known of names.
 func (p *Policy) newTable() *table {
-	t := &table{gateways: make([]netip.Addr, len(p.connects))}
+	t := &table{gateways: make([]netip.Addr, len(p.connects)), unsure: make([]string, len(p.connects))}
+	unknown := ""
 	for i := range p.connects {
 		r := &p.connects[i]
+		t.unsure[i] = unknown
+		if unknown == "" && r.via == QUIC && r.dest.kind == destName && len(p.seen[r.dest.name].addrs) == 0 {
+			unknown = r.dest.name
+		}
 		spans := r.ports
 		if spans == nil {
 			spans = ports{{0, 65535}}
