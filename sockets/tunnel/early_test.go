@@ -2,7 +2,9 @@ package tunnel
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"testing"
 	"time"
@@ -35,6 +37,23 @@ func (w *world) refuseEarly() {
 	}
 	w.ln = ln
 	go func() { w.served <- w.srv.Serve(background, ln, func(in *Incoming) { w.handler()(in) }) }()
+}
+
+func TestCloseWaitsForNobodyWhoNeverAnswered(t *testing.T) {
+	inWorld(t, calm, Options{}, func(w *world) {
+		w.resumable(Options{})
+		w.server.Close()
+		ctx, cancel := context.WithTimeout(background, time.Second)
+		defer cancel()
+		if _, err := w.dialer.Dial(ctx, w.target()); !errors.Is(err, context.DeadlineExceeded) {
+			w.Fatalf("dial to nobody: %v, want %v", err, context.DeadlineExceeded)
+		}
+		start := time.Now()
+		w.dialer.Close(background)
+		if took := time.Since(start); took > rtt {
+			w.Errorf("closed after %v, want at once", took)
+		}
+	})
 }
 
 func TestOpenRidesEarlyData(t *testing.T) {

@@ -156,16 +156,18 @@ func (l *link) awaitStreams(ctx context.Context) {
 func (set *links) close(ctx context.Context) {
 	set.mu.Lock()
 	set.closed = true
-	var all []*link
+	all := map[*link]bool{} // whether somebody may have written
 	for l := range set.all {
 		l.retire()
-		all = append(all, l)
+		all[l] = l.count > 0 || complete(l.conn) // else all that was sent is OPENs that were taken back, to who may never answer
 	}
 	set.mu.Unlock()
 	var wg sync.WaitGroup
-	for _, l := range all {
+	for l, written := range all {
 		wg.Go(func() {
-			l.awaitStreams(ctx)
+			if written {
+				l.awaitStreams(ctx)
+			}
 			code, why := uint64(tcpq.CodeNone), ""
 			if ctx.Err() != nil {
 				code, why = tcpq.CodeStopping, tcpq.CodeText(tcpq.CodeStopping)
