@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/seed51309289/quiver/quic"
 	"github.com/seed51309289/quiver/sockets"
+	"github.com/seed51309289/quiver/sockets/identity"
 	"github.com/seed51309289/quiver/sockets/policy"
 	"github.com/spf13/cobra"
 )
@@ -100,12 +102,20 @@ func (o *layerOptions) run(cmd *cobra.Command, args []string) error {
 		return &status{start.ExitStatus(), err, ""}
 	}
 	if err != nil {
-		return &status{exitFailed, err, hintOfDoctor(cmd.Context(), o.mode)}
+		return &status{exitFailed, err, hintOf(cmd.Context(), err, o.mode)}
 	}
 	if code != 0 {
 		return &status{code: code}
 	}
 	return nil
+}
+
+// hintOf says what to do after a run could not begin. Where the error says so itself, that is it.
+func hintOf(ctx context.Context, err error, mode string) string {
+	if hint := identity.Hint(err); hint != "" {
+		return hint
+	}
+	return hintOfDoctor(ctx, mode)
 }
 
 // config turns the flags into what is to be run.

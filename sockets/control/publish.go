@@ -150,8 +150,12 @@ func (p *Publication) serve(ctx context.Context, l net.Listener) {
 func (p *Publication) Path() string { return p.dir.path + "/" + p.name }
 
 // Close removes the socket. A call of snapshot may still be running when it
-// returns. It returns nil, however often it is called.
+// returns. It returns nil, however often it is called, and does nothing for a
+// nil Publication.
 func (p *Publication) Close() error {
+	if p == nil {
+		return nil
+	}
 	p.forget()
 	p.end()
 	return nil
