@@ -40,6 +40,7 @@ func (s *supervisor) incoming(in *tunnel.Incoming) {
 	defer cancel()
 	leg, err := s.fabric.Deliver(ctx, from, to)
 	if err != nil {
+		s.shortage(err)
 		s.log.Debug("not delivered", "from", from, "to", to, "error", err)
 		s.turnAway(in, to, err)
 		return
@@ -117,6 +118,7 @@ func (s *supervisor) plainIncoming(there *net.TCPConn) {
 	defer cancel()
 	leg, err := s.fabric.Deliver(ctx, from, to)
 	if err != nil {
+		s.shortage(err)
 		reset(there)
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -43,6 +44,8 @@ func runsAsProgram() bool { return len(os.Args) > 1 && os.Args[1] == "program" }
 func runAsTest(flags string) int {
 	words := strings.Fields(flags)
 	var f policy.Flags
+	who := identity.Options{Insecure: true}
+	level := slog.LevelWarn
 	for _, w := range words[1:] {
 		key, value, _ := strings.Cut(w, "=")
 		switch key {
@@ -56,6 +59,19 @@ func runAsTest(flags string) int {
 			f.Ports = value
 		case "proto":
 			f.Proto = append(f.Proto, value)
+		case "policy":
+			f.Policy = value
+		case "udp-port":
+			f.UDPPort, _ = strconv.Atoi(value)
+		case "files": // the limit of open files
+			n, _ := strconv.ParseUint(value, 10, 64)
+			unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: n})
+		case "verbose":
+			level = slog.LevelDebug
+		case "secure":
+			who.Insecure = false
+		case "ca":
+			who.Insecure, who.CA = false, value
 		}
 	}
 	p, err := policy.FromFlags(f)
@@ -65,8 +81,8 @@ func runAsTest(flags string) int {
 	}
 	code, err := Run(context.Background(), &Config{
 		Command: append([]string{os.Args[0], "program"}, os.Args[1:]...), Self: os.Args, Mode: Mode(words[0]), Policy: p, OnlyProtocols: len(f.Proto) > 0,
-		Identity: identity.Options{Insecure: true},
-		Log:      slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		UDPPortFixed: f.UDPPort != 0, Identity: who,
+		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
@@ -118,10 +134,11 @@ func (w *world) start(flags, program string, args ...string) *running {
 	r := &running{t: w.t, out: &output{more: make(chan struct{})}}
 	r.cmd = exec.Command(os.Args[0], args...)
 	r.cmd.Env = append(os.Environ(), asRun+"="+flags, asProgram+"="+program, "QUIVER_RUNTIME_DIR="+w.dir+"/run", "QUIVER_STATE_DIR="+w.dir+"/state")
+	r.cmd.Env = append(r.cmd.Env, w.env...)
 	r.cmd.Stdout, r.cmd.Stderr = r.out, r.out
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	r.stdin, _ = r.cmd.StdinPipe()
-	if err := r.cmd.Start(); err != nil {
+	if err := w.within(r.cmd.Start); err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() {
@@ -187,6 +204,8 @@ func (r *running) supervisor() int {
 type world struct {
 	t   *testing.T
 	dir string
+	env []string // of runs, beside what they need; bounded by the test
+	ns  int      // descriptor of the namespace; 0 = where the test is
 }
 
 // inNamespaces runs a test again in namespaces of its own, as root or not, and there calls f.
@@ -197,7 +216,7 @@ func inNamespaces(t *testing.T, f func(w *world)) {
 			t.Fatal(err)
 		}
 		upLoopback(t)
-		f(&world{t, t.TempDir()})
+		f(&world{t: t, dir: t.TempDir()})
 		return
 	}
 	t.Parallel()

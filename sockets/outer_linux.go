@@ -8,14 +8,16 @@ import (
 	"os/signal"
 	"runtime"
 	"strconv"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// stageVariable tells the process that is to supervise so, by the pid of the process that started it. A program that runs under a
-// supervisor and starts another one has another parent.
+// stageVariable tells the process that is to supervise so, by the pid of the process that started it, and after a colon the descriptor of
+// its will. A program that runs under a supervisor and starts another one has another parent.
 const stageVariable = "QUIVER_RUN_STAGE"
 
 // needed are the capabilities of a supervisor: to enter the fabric and filter calls, to hold SYNs and answer them, to send from ports
@@ -24,7 +26,8 @@ var needed = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_NET_RAW,
 
 // supervising reports whether this process was started to supervise.
 func supervising() bool {
-	return os.Getenv(stageVariable) == strconv.Itoa(os.Getppid())
+	pid, _, _ := strings.Cut(os.Getenv(stageVariable), ":")
+	return pid == strconv.Itoa(os.Getppid())
 }
 
 // mayAll reports whether this process has all capabilities that a supervisor needs.
@@ -52,7 +55,8 @@ func watch(c *Config) (int, error) {
 	defer signal.Stop(signals)
 
 	cmd := supervisorCommand(c)
-	if err := cmd.Start(); err != nil {
+	left, err := startWithWill(cmd)
+	if err != nil {
 		return 0, cannotStart(err)
 	}
 	go func() {
@@ -63,23 +67,30 @@ func watch(c *Config) (int, error) {
 			cmd.Process.Signal(s)
 		}
 	}()
-	err := cmd.Wait()
+	err = cmd.Wait()
 	state, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if !ok {
 		return 0, err
 	}
-	if state.Signaled() {
-		ended := endChildren(os.Getpid(), endLimit)
-		return 0, fmt.Errorf("the supervisor was ended by %v; its program has no connections any more and was ended too (%d processes)", state.Signal(), ended)
+	if !state.Signaled() && len(descendants(os.Getpid())) == 0 {
+		return state.ExitStatus(), nil
 	}
-	return state.ExitStatus(), nil
+	var both sync.WaitGroup
+	both.Go(func() { left.execute(resetLimit) })
+	ended := endChildren(os.Getpid(), endLimit)
+	both.Wait()
+	how := fmt.Sprintf("by status %d", state.ExitStatus())
+	if state.Signaled() {
+		how = "by " + state.Signal().String()
+	}
+	return 0, fmt.Errorf("the supervisor was ended %s; its program has no connections any more and was ended too (%d processes)", how, ended)
 }
 
 // supervisorCommand is the command that supervises: this program again, in a user namespace of its own if it may not do all that it must. There
 // every user is who they are outside, so that the program sees no difference.
 func supervisorCommand(c *Config) *exec.Cmd {
 	cmd := exec.Command(c.Self[0], c.Self[1:]...)
-	cmd.Env = append(os.Environ(), stageVariable+"="+strconv.Itoa(os.Getpid()))
+	cmd.Env = os.Environ()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.files()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if mayAll() {

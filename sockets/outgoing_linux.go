@@ -52,7 +52,7 @@ func (s *supervisor) answer(held *fabric.Held) {
 	d := s.decide(held)
 	c := s.conns.add(held.App, held.Dest, outward, d.Rule)
 	defer s.conns.remove(c)
-	ctx, cancel := context.WithTimeout(s.ctx, connectLimit)
+	ctx, cancel := context.WithTimeout(s.wanted, connectLimit)
 	defer cancel()
 	there, err := s.reach(ctx, held, d, c)
 	if err != nil {
@@ -62,6 +62,7 @@ func (s *supervisor) answer(held *fabric.Held) {
 	leg, err := held.Connect()
 	if err != nil {
 		there.drop()
+		s.shortage(err)
 		s.log.Debug("the program did not wait", "to", held.Dest, "error", err)
 		return
 	}
@@ -119,7 +120,9 @@ func (s *supervisor) overQUIC(ctx context.Context, held *fabric.Held, d policy.D
 }
 
 func (s *supervisor) dial(ctx context.Context, held *fabric.Held, d policy.Decision) (*tunnel.Stream, error) {
-	return s.dialer.Dial(ctx, tunnel.Target{
+	ctx, stop := untilClosed(ctx, d.Peer)
+	defer stop()
+	stream, err := s.dialer.Dial(ctx, tunnel.Target{
 		Peer: d.Peer,
 		Key:  d.Identity,
 		TLS: func() (*tls.Config, error) {
@@ -132,6 +135,10 @@ func (s *supervisor) dial(ctx context.Context, held *fabric.Held, d policy.Decis
 		Optimistic:    d.Optimistic,
 		OwnConnection: s.conf.OwnConnections,
 	})
+	if closed := context.Cause(ctx); err != nil && closed != nil && !errors.Is(closed, ctx.Err()) {
+		err = &tunnel.PeerError{Peer: d.Peer, Err: closed}
+	}
+	return stream, err
 }
 
 type quicFar struct{ stream *tunnel.Stream }
@@ -150,6 +157,7 @@ func (f quicFar) drop() {
 
 // refuse tells the program that there is no connection, in the way of the kernel, and the user if it is about trust.
 func (s *supervisor) refuse(held *fabric.Held, d policy.Decision, err error) {
+	s.shortage(err)
 	s.alarms.raise(s.log, d.Peer, err)
 	s.refused.Add(1)
 	reason := reasonOf(err)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/seed51309289/quiver/quic"
 	"github.com/seed51309289/quiver/sockets/control"
@@ -108,7 +109,7 @@ func (p *ports) openUDP(port uint16) error {
 		return err
 	}
 	if e.port != port {
-		p.s.log.Info("the UDP port is taken, by another run; it tells others where we are", "want", port, "got", e.port)
+		go p.s.explainPort(port, e.port)
 	}
 	p.endpoints[port] = e
 	return nil
@@ -125,7 +126,7 @@ func listenUDP(port uint16) (*net.UDPConn, error) {
 
 // serve takes connections on sock.
 func (p *ports) serve(sock *net.UDPConn) (*endpoint, error) {
-	e := &endpoint{server: &tunnel.Server{}, transport: &quic.Transport{Conn: sock}, port: sock.LocalAddr().(*net.UDPAddr).AddrPort().Port()}
+	e := &endpoint{server: &tunnel.Server{}, transport: &quic.Transport{Conn: sock, StatelessResetKey: p.s.listenKey(sock)}, port: sock.LocalAddr().(*net.UDPAddr).AddrPort().Port()}
 	conf, err := p.s.id.Server()
 	if err == nil {
 		e.listener, err = e.transport.Listen(conf, e.server.Options.ListenConfig(p.s.quicConfig()))
@@ -152,6 +153,9 @@ func (p *ports) openTCP(addr netip.AddrPort) error {
 	return nil
 }
 
+// acceptPause is how long those wait who come over plain TCP while there are no descriptors for them.
+const acceptPause = 50 * time.Millisecond
+
 // acceptTCP brings those who come over plain TCP to the program's listener, until that has ended.
 func (p *ports) acceptTCP(addr netip.AddrPort, l *net.TCPListener) {
 	defer func() {
@@ -162,6 +166,10 @@ func (p *ports) acceptTCP(addr netip.AddrPort, l *net.TCPListener) {
 	}()
 	for {
 		c, err := l.AcceptTCP()
+		if p.s.shortage(err) {
+			time.Sleep(acceptPause)
+			continue
+		}
 		if err != nil {
 			return
 		}

@@ -48,12 +48,16 @@ func echo(args []string) int {
 	fmt.Println("listening at", l.Addr())
 	for {
 		c, err := l.Accept()
+		if errors.Is(err, syscall.EMFILE) {
+			time.Sleep(10 * time.Millisecond)
+			continue
+		}
 		if err != nil {
 			return 1
 		}
 		fmt.Println("from", c.RemoteAddr())
 		go func() {
-			io.Copy(c, c)
+			io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c}) // without pipes
 			c.(*net.TCPConn).CloseWrite()
 			c.Close()
 		}()
@@ -62,6 +66,7 @@ func echo(args []string) int {
 
 // ask sends a word to an address, ends its half, and says what comes back.
 func ask(args []string) int {
+	fmt.Println("dialing")
 	c, err := net.DialTimeout("tcp", args[1], 15*time.Second)
 	if err != nil {
 		fmt.Println("dial:", plain(err))

@@ -35,6 +35,7 @@ type supervisor struct {
 	mode   Mode
 	log    *slog.Logger
 	ctx    context.Context // ends with the run
+	wanted context.Context // ends with the program, and with it all that it waits for
 	fabric *fabric.Fabric
 	id     *identity.Identity
 	dialer *tunnel.Dialer
@@ -48,6 +49,8 @@ type supervisor struct {
 	published *control.Publication // nil = quiver ps does not see us
 	started   time.Time
 	child     *os.Process
+	nobody    context.CancelFunc // of wanted
+	will      *will
 	fallbacks atomic.Uint64 // connections that became TCP where QUIC was preferred
 	refused   atomic.Uint64
 }
@@ -65,6 +68,9 @@ func Run(ctx context.Context, c *Config) (int, error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	s.ctx = ctx
+	wanted, nobody := context.WithCancel(ctx)
+	defer nobody()
+	s.wanted, s.nobody = wanted, nobody
 	if err := s.prepare(); err != nil {
 		return 0, err
 	}
@@ -79,15 +85,16 @@ func (s *supervisor) prepare() (err error) {
 	who := s.conf.Identity
 	who.Protocols = []string{tcpq.ALPN}
 	if s.id, err = identity.Load(who); err != nil {
-		return err
+		return fmt.Errorf("keys of this host: %w", err)
 	}
 	if s.fabric, err = fabric.New(fabric.Config{Log: s.log}); err != nil {
-		return fmt.Errorf("make the private namespace: %w", err)
+		return explain(fmt.Errorf("make the private namespace: %w", err))
 	}
 	if s.dialer, err = s.newDialer(); err != nil {
 		s.fabric.Close()
-		return err
+		return explain(err)
 	}
+	s.will = ownWill()
 	s.ports.init(s)
 	s.conns.init()
 	return s.traps.init(s)
@@ -109,7 +116,7 @@ func (s *supervisor) run() (int, error) {
 	}
 	child, listener, err := l.start()
 	if err != nil {
-		return 0, err
+		return 0, explain(err)
 	}
 	s.child = child
 	defer listener.Close()
@@ -189,8 +196,9 @@ func (s *supervisor) forward(signals <-chan os.Signal) {
 // mayKeep reports whether the program may have the capabilities of this process: they are its own, not lent by a user namespace.
 func (s *supervisor) mayKeep() bool { return !lent() }
 
-// drain lets what the program wrote before it ended reach the far side, as the kernel would.
+// drain lets what the program wrote before it ended reach the far side, as the kernel would. What it only wanted is over.
 func (s *supervisor) drain() {
+	s.nobody()
 	ctx, cancel := context.WithTimeout(s.ctx, drainLimit)
 	defer cancel()
 	stop := make(chan os.Signal, 1)

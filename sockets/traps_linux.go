@@ -68,6 +68,7 @@ func (t *traps) socket(c *seccomp.Call) {
 	domain, typ, proto := int(int32(c.Args[0])), int(int32(c.Args[1])), int(int32(c.Args[2]))
 	fd, err := t.makeSocket(c, domain, typ, proto)
 	if err != nil {
+		t.s.shortage(err)
 		c.Errno(errnoOf(err))
 		return
 	}
@@ -184,6 +185,10 @@ func bindsAnywhere(fd int) bool {
 // listen opens the way to a listener before the program has it.
 func (t *traps) listen(c *seccomp.Call) {
 	sock, err := c.Socket(int(int32(c.Args[0])))
+	if t.s.shortage(err) {
+		c.Errno(unix.ENOBUFS) // rather than a listener that nobody reaches
+		return
+	}
 	if err != nil {
 		t.s.log.Debug("a listener was not looked at", "pid", c.PID, "error", err)
 		c.Continue()
