@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -117,12 +118,34 @@ func (p *place) run(e end) []string {
 	return slices.Concat([]string{p.built.quiver, "run"}, how, verbose)
 }
 
+// gatewayCommand returns the command line of the gateway, and at which end it stands; nil if there is none.
+func (p *place) gatewayCommand() (argv []string, end string) {
+	host := p.program.host()
+	argv = append([]string{p.built.quiver, "gateway"}, verbose...)
+	for _, name := range p.program.listening() {
+		dialed, listens := strconv.Itoa(p.ports[name]), strconv.Itoa(p.listen[name])
+		switch behind {
+		case p.arrangement.server:
+			argv = append(argv, "--in", fmt.Sprintf("quic://:%d/%s", p.udp, dialed), "--out", "tcp://"+net.JoinHostPort(host, listens))
+			end = "server"
+		case p.arrangement.client:
+			argv = append(argv, "--in", "tcp://"+net.JoinHostPort(host, dialed), "--out", "quic://"+net.JoinHostPort(host, strconv.Itoa(p.udp))+"/"+listens)
+			end = "client"
+		}
+	}
+	if end == "" {
+		return nil, ""
+	}
+	return argv, end
+}
+
 // verbose are options of quiver run and gateway to see what it does in a row that fails, such as -vv.
 var verbose = strings.Fields(os.Getenv("QUIVER_PROGRAMS_OPTIONS"))
 
-// told compares what the supervisor of a server that still runs tells of it with what it served.
+// told compares what is told of a server, by its supervisor if that still runs or by its gateway, with what it served.
 func (p *place) told() error {
-	if !p.arrangement.server.supervised() || p.program.ends || p.arrangement.client == plain {
+	a := p.arrangement
+	if !a.overQUIC() || a.server != behind && p.program.ends {
 		return nil
 	}
 	cmd := exec.Command(p.built.quiver, "ps", "--json")

@@ -27,10 +27,10 @@ var shared = &built{made: map[string]error{}}
 
 // makers make what a row names in its setup.
 var makers = map[string]func(b *built) error{
-	"quiver":   func(b *built) error { return b.goBuild("quiver", "../../cmd/quiver") },
+	"quiver":   func(b *built) error { return b.goBuild("quiver", "../../cmd/quiver", os.Environ()) },
 	"files":    (*built).makeFiles,
-	"gohttp":   func(b *built) error { return b.goBuild("gohttp", "./testdata/gohttp") },
-	"gitserve": func(b *built) error { return b.goBuild("gitserve", "./testdata/gitserve") },
+	"gohttp":   func(b *built) error { return b.goBuild("gohttp", "./testdata/gohttp", static) },
+	"gitserve": func(b *built) error { return b.goBuild("gitserve", "./testdata/gitserve", static) },
 	"java":     func(b *built) error { return b.sh("javac -d java $SRC/Both.java") },
 	"keys":     (*built).makeKeys,
 	"cert": func(b *built) error {
@@ -54,9 +54,12 @@ func (b *built) need(t testing.TB, names ...string) {
 	}
 }
 
-func (b *built) goBuild(name, pkg string) error {
+// static is the environment for programs that are whole in themselves.
+var static = append(os.Environ(), "CGO_ENABLED=0")
+
+func (b *built) goBuild(name, pkg string, env []string) error {
 	cmd := exec.Command("go", "build", "-o", filepath.Join(b.dir, name), pkg)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = env
 	return run(cmd)
 }
 

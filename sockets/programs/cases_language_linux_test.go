@@ -72,4 +72,8 @@ $| = 1; print "listening\n"; while (1) { my $c = $l->accept or next; if (fork) {
 	}
 }
 
-const namesOfGateways = "a gateway has two connections of its own, whose names differ"
+// What gateways cannot do.
+const (
+	namesOfGateways   = "a gateway has two connections of its own, whose names differ"
+	refusalOfGateways = "a gateway has accepted the client before it asks the far side, so that a refusal is a reset"
+)

@@ -40,7 +40,7 @@ func netcats() []program {
 		},
 		{
 			name: "nc -z, closed and open port", shows: "a refusal is told from a listener, in time",
-			tools: []string{"nc", "socat"}, user: true, spare: []string{"CLOSED"},
+			tools: []string{"nc", "socat"}, user: true, spare: []string{"CLOSED"}, not: map[string]string{"client-gateway": refusalOfGateways},
 			server: `exec socat -d -d TCP-LISTEN:$PORT,bind=$HOST,fork,reuseaddr EXEC:cat`, ready: "listening on",
 			client: `nc -nzv -w 20 $HOST $PORT; ! nc -nzv -w 20 $HOST $CLOSED; test "$(echo echo | nc -nN $HOST $PORT)" = echo`,
 			check: func(p *place) error {

@@ -64,7 +64,7 @@ func webs() []program {
 		},
 		{
 			name: "curl, refused", shows: "`--max-time 20` to a closed port: exit 7 at once",
-			tools: []string{"curl", "python3"}, user: true, spare: []string{"CLOSED"},
+			tools: []string{"curl", "python3"}, user: true, spare: []string{"CLOSED"}, not: map[string]string{"client-gateway": refusalOfGateways},
 			server: `exec python3 -u -m http.server --bind $HOST --directory $WWW $PORT`, ready: "Serving HTTP",
 			client: `curl -sS -o /dev/null http://$AT/page.html; e=0; curl -sS --max-time 20 http://$HOST:$CLOSED/ || e=$?; test $e = 7`,
 		},

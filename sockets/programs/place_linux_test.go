@@ -31,10 +31,10 @@ type place struct {
 	udp         int
 	uid         int
 
-	server   *process
-	gateways []*process
-	stdout   string // of the client
-	talk     string // of the client and its supervisor, on stderr
+	server  *process
+	gateway *process
+	stdout  string // of the client
+	talk    string // of the client and its supervisor, on stderr
 }
 
 // newPlace makes the directories and chooses the ports.
@@ -163,7 +163,17 @@ func (p *place) startServer(ctx context.Context) (err error) {
 }
 
 // startGateway starts what stands between the two ends, if anything does.
-func (p *place) startGateway(ctx context.Context) error { return nil }
+func (p *place) startGateway(ctx context.Context) (err error) {
+	argv, end := p.gatewayCommand()
+	if argv == nil {
+		return nil
+	}
+	p.gateway, err = start("gateway", argv, p.dir, p.environment(end), p.uid)
+	if err != nil {
+		return err
+	}
+	return p.gateway.says(ctx, "the key of this gateway")
+}
 
 func (p *place) runClient(ctx context.Context) error {
 	client, err := start("client", p.call(p.program.client), filepath.Join(p.dir, "client"), p.environment("client"), p.uid)
@@ -178,11 +188,10 @@ func (p *place) runClient(ctx context.Context) error {
 
 // stop ends what still runs, the last first.
 func (p *place) stop() {
-	for _, g := range p.gateways {
-		g.stop()
-	}
-	if p.server != nil {
-		p.server.stop()
+	for _, process := range []*process{p.gateway, p.server} {
+		if process != nil {
+			process.stop()
+		}
 	}
 }
 
@@ -193,8 +202,8 @@ func (p *place) logs() string {
 	if p.server != nil {
 		fmt.Fprintf(&b, "server: %s\n%s\n", strings.Join(p.serve("…"), " "), clip(p.server.out.String()))
 	}
-	for _, g := range p.gateways {
-		fmt.Fprintf(&b, "gateway: %s\n%s\n", strings.Join(g.cmd.Args, " "), clip(g.out.String()))
+	if p.gateway != nil {
+		fmt.Fprintf(&b, "gateway: %s\n%s\n", strings.Join(p.gateway.cmd.Args, " "), clip(p.gateway.out.String()))
 	}
 	return b.String()
 }
