@@ -100,6 +100,9 @@ func (s *supervisor) reach(ctx context.Context, held *fabric.Held, d policy.Deci
 	case policy.Auto:
 		return s.overEither(ctx, held, d)
 	}
+	if d.Unresolved != "" {
+		return nil, noAddress(d)
+	}
 	return nil, errRefusedByPolicy
 }
 

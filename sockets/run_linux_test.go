@@ -191,6 +191,20 @@ func TestSocketsOfOtherKindsAreThoseOfTheHost(t *testing.T) {
 	})
 }
 
+func TestNamesOfThePolicyAreLookedUp(t *testing.T) {
+	inNamespaces(t, func(w *world) {
+		server := w.start("inside", "echo", "127.0.0.1:7000") // not to be had over plain TCP
+		server.says("listening at")
+		client := w.start("inside to=localhost:7000", "ask", "127.0.0.1:7000", "hello")
+		client.says(`answer "hello" <nil>`)
+		client.wantExit(0)
+		lost := w.start("inside to=nowhere.invalid:7000", "ask", "127.0.0.1:7001", "hello")
+		lost.says("policy: host name nowhere.invalid: ")
+		lost.says("dial: no route to host")
+		lost.wantExit(1)
+	})
+}
+
 func TestFallbackIsPlainTCP(t *testing.T) {
 	inNamespaces(t, func(w *world) {
 		server := w.start("inside fallback=tcp", "echo", "127.0.0.1:7000")

@@ -104,6 +104,7 @@ func (s *supervisor) prepare() (err error) {
 func (s *supervisor) run() (int, error) {
 	s.publish()
 	defer s.published.Close()
+	s.lookUpNames()
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, forwarded...)
 	defer signal.Stop(signals)
