@@ -19,6 +19,12 @@ type Limits struct {
 	// all streams together. 0 = 768 KiB and 15 MiB.
 	InitialConnectionReceiveWindow, MaxConnectionReceiveWindow uint64
 
+	// ReceiveBudget, if set, keeps streams that nobody reads from stopping the
+	// others of their connection: the connection's window then goes ahead of what
+	// arrived, and not of what was read. What it takes more is of the budget, which
+	// connections share. nil = the windows above are all that a connection may hold.
+	ReceiveBudget *ReceiveBudget
+
 	// MaxIncomingStreams is how many bidirectional streams the peer may have open
 	// at once, MaxIncomingUniStreams the same for unidirectional ones (RFC 9000
 	// §4.6). 0 = 100, negative = none.
@@ -73,6 +79,9 @@ func (l *Limits) validate(check func(ok bool, format string, args ...any)) {
 
 // apply gives the core what it bounds, with the defaults.
 func (l *Limits) apply(cfg *core.Config) {
+	if l.ReceiveBudget != nil {
+		cfg.Budget = &l.ReceiveBudget.b
+	}
 	cfg.StreamWindow, cfg.MaxStreamWindow = windows(l.InitialStreamReceiveWindow, l.MaxStreamReceiveWindow, defaultStreamWindow, defaultMaxStreamWindow)
 	cfg.ConnWindow, cfg.MaxConnWindow = windows(l.InitialConnectionReceiveWindow, l.MaxConnectionReceiveWindow, defaultConnWindow, defaultMaxConnWindow)
 	cfg.SendBuffer, cfg.MaxSendBuffer = windows(l.SendBuffer, l.MaxSendBuffer, defaultSendBuffer, defaultMaxSendBuffer)

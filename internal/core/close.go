@@ -88,6 +88,9 @@ func (c *Conn) drained() {
 
 // end leaves the open state. The state lasts three PTOs (RFC 9000 §10.2).
 func (c *Conn) end(now hook.Instant, state connState, err error, owner string, e *CloseError) {
+	if c.cfg.Budget != nil && c.closing.err == nil {
+		c.cfg.Budget.Release(c.flow.held())
+	}
 	c.closing.state, c.closing.err = state, err
 	c.tellState()
 	c.endExtensions()

@@ -28,10 +28,11 @@ type Config struct {
 	HandshakeTimeout time.Duration
 	KeepAlive        time.Duration // 0 = none
 
-	StreamWindow, MaxStreamWindow uint64 // bytes: first receive window of a stream, and how far it grows
-	ConnWindow, MaxConnWindow     uint64 // bytes: the same for the connection
-	SendBuffer, MaxSendBuffer     uint64 // bytes that a stream takes before the peer has acknowledged them, and how far they grow
-	MaxStreamsBidi, MaxStreamsUni uint64 // streams that the peer may have open
+	StreamWindow, MaxStreamWindow uint64        // bytes: first receive window of a stream, and how far it grows
+	ConnWindow, MaxConnWindow     uint64        // bytes: the same for the connection
+	Budget                        ReceiveBudget // nil = the connection's window goes ahead of what was read alone
+	SendBuffer, MaxSendBuffer     uint64        // bytes that a stream takes before the peer has acknowledged them, and how far they grow
+	MaxStreamsBidi, MaxStreamsUni uint64        // streams that the peer may have open
 
 	// MaxDatagramFrame is the largest DATAGRAM frame that we take, in bytes,
 	// header included (RFC 9221 §3). 0 = none.

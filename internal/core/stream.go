@@ -353,6 +353,7 @@ func (c *Conn) growReceive(now hook.Instant, s *Stream, end uint64, fin bool, t 
 			c.consumeConn(now, grown)
 			r.buf.data.base, r.buf.data.end = end, end
 		}
+		c.lendWindow()
 	}
 	if fin {
 		r.final, r.hasFinal = end, true

@@ -30,8 +30,8 @@ func TestStuckReadersStarveNobody(t *testing.T) {
 			go near.Write(make([]byte, maxStreamWindow))
 		}
 		time.Sleep(time.Minute) // their windows are full
-		if got := w.dialer.Snapshot()[0].Sent; got > connWindow {
-			w.Errorf("%d bytes were sent, want at most %d", got, connWindow)
+		if used := unread.Used(); used < stuck*streamWindow-maxConnWindow || used > processBudget {
+			w.Errorf("%d bytes of the budget are in use, want what %d streams hold, and at most %d", used, stuck, processBudget)
 		}
 		if took := transfer(); took > alone*3/2 {
 			w.Errorf("beside %d stuck readers a transfer takes %v, alone %v", stuck, took, alone)
@@ -39,6 +39,11 @@ func TestStuckReadersStarveNobody(t *testing.T) {
 		for _, s := range all {
 			s.Reset(1)
 			s.Close()
+		}
+		w.dialer.Close(background)
+		time.Sleep(time.Second)
+		if used := unread.Used(); used != 0 {
+			w.Errorf("%d bytes of the budget are in use after the end, want none", used)
 		}
 	})
 }

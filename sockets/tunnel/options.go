@@ -41,12 +41,22 @@ const (
 	defaultMaxStreams  = 16384 // limit: streams of one connection, which are TCP connections
 )
 
-// Windows. A stream's grows while its reader keeps up, see quic.Limits.
+// Windows, in bytes. Those of a stream, and with them the connection's, grow
+// while its reader keeps up.
 const (
 	streamWindow    = 256 << 10
 	maxStreamWindow = 8 << 20
-	connWindow      = 1 << 30 // limit: bytes of one connection that nobody reads
+	connWindow      = 1 << 20
+	maxConnWindow   = 12 << 20
 )
+
+// processBudget is what all connections of this process hold beyond their own
+// windows of what programs do not read: 2048 streams that stop with a full
+// window. limit: memory of programs that do not read.
+const processBudget = 512 << 20
+
+// unread is the budget of the process.
+var unread = quic.NewReceiveBudget(processBudget)
 
 // orDefault gives 0 its default and negative values the meaning "none".
 func orDefault[T int | int64 | time.Duration](v, def T) T {
@@ -60,7 +70,9 @@ func orDefault[T int | int64 | time.Duration](v, def T) T {
 }
 
 // ListenConfig returns what a Server's Listener needs: base, which may be nil,
-// with idle time-out, limits and 0-RTT as tunnels want them.
+// with idle time-out, limits and 0-RTT as tunnels want them. What programs do not
+// read is held on account of base's Limits.ReceiveBudget, or else of one of 512
+// MiB that the whole process shares.
 func (o *Options) ListenConfig(base *quic.Config) *quic.Config {
 	conf := o.config(base)
 	conf.KeepAlivePeriod = 0 // the dialers' do
@@ -86,6 +98,9 @@ func (o *Options) config(base *quic.Config) *quic.Config {
 	conf.MaxIdleTimeout = orDefault(o.PeerTimeout, defaultPeerTimeout)
 	conf.Limits.MaxIncomingUniStreams = -1
 	conf.Limits.InitialStreamReceiveWindow, conf.Limits.MaxStreamReceiveWindow = streamWindow, maxStreamWindow
-	conf.Limits.InitialConnectionReceiveWindow, conf.Limits.MaxConnectionReceiveWindow = connWindow, connWindow
+	conf.Limits.InitialConnectionReceiveWindow, conf.Limits.MaxConnectionReceiveWindow = connWindow, maxConnWindow
+	if conf.Limits.ReceiveBudget == nil {
+		conf.Limits.ReceiveBudget = unread
+	}
 	return &conf
 }
