@@ -245,6 +245,8 @@ func (g *Gateway) carry(c *conn, leg *net.TCPConn, stream *tunnel.Stream) {
 		return
 	}
 	r := tunnel.Pump(leg, stream)
+	g.conns.sent.Add(r.Sent)
+	g.conns.received.Add(r.Received)
 	g.log.Debug("over", "from", c.source, "to", c.dest, "how", r.Ending, "sent", r.Sent, "received", r.Received, "error", r.Err)
 }
 

@@ -21,7 +21,8 @@ type conns struct {
 
 	handshakes atomic.Int64 // limit: maxHandshakes
 
-	made, refused atomic.Uint64
+	made, refused  atomic.Uint64
+	sent, received atomic.Uint64 // bytes of connections that are over
 }
 
 // conn is one of them.

@@ -185,6 +185,12 @@ func TestGatewaysAreSeenFromOutside(t *testing.T) {
 	if got := far.Listeners[0]; got.TCP.Port() != to.Port() || got.UDP != addrPort(b.endpoints[0].listener.Addr()).Port() {
 		t.Errorf("far listener is %+v", got)
 	}
+	c.Close()
+	a.end()
+	eventually(t, "the QUIC connection is over", func() bool { return len(b.conns.list())+len(b.tunnels()) == 0 })
+	if got := b.snapshot().Counters; got.BytesUp != 5 || got.BytesDown != 5 {
+		t.Errorf("after the end the counters are %+v, want 5 bytes each way", got)
+	}
 }
 
 func TestOpenSaysWhichSocketCannotBe(t *testing.T) {

@@ -24,16 +24,15 @@ func (g *Gateway) snapshot() control.Program {
 	if g.dialer != nil {
 		p.UDP = append(p.UDP, addrPort(g.dialer.Transport.LocalAddr()))
 	}
-	tunnels := g.tunnels()
-	for _, info := range tunnels {
-		p.Counters.BytesUp += info.Sent
-		p.Counters.BytesDown += info.Received
-	}
 	var streams report.Streams
-	p.Peers, streams = report.Of(g.id, tunnels)
+	p.Peers, streams = report.Of(g.id, g.tunnels())
 	p.Counters.Conns, p.Counters.Refused = g.conns.made.Load(), g.conns.refused.Load()
+	p.Counters.BytesUp, p.Counters.BytesDown = g.conns.sent.Load(), g.conns.received.Load()
 	for _, c := range g.conns.list() {
-		p.Conns = append(p.Conns, c.snapshot(streams))
+		now := c.snapshot(streams)
+		p.Conns = append(p.Conns, now)
+		p.Counters.BytesUp += now.BytesUp
+		p.Counters.BytesDown += now.BytesDown
 	}
 	return p
 }
