@@ -40,6 +40,15 @@ func (s *supervisor) lookUp() {
 	}
 }
 
+// expected is whom the peer of d must prove to be. Where authorities vouch for peers and the rule has a name, it is who has that name, not just
+// the address.
+func (s *supervisor) expected(d policy.Decision) string {
+	if d.Identity == "" && s.conf.Identity.CA != "" {
+		return d.PeerName
+	}
+	return d.Identity
+}
+
 // noAddress is why a connection is refused that depends on a name without an address.
 func noAddress(d policy.Decision) error {
 	return fmt.Errorf("host name %s of the policy has no address: %w", d.Unresolved, syscall.EHOSTUNREACH)

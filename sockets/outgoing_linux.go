@@ -125,14 +125,15 @@ func (s *supervisor) overQUIC(ctx context.Context, held *fabric.Held, d policy.D
 func (s *supervisor) dial(ctx context.Context, held *fabric.Held, d policy.Decision) (*tunnel.Stream, error) {
 	ctx, stop := untilClosed(ctx, d.Peer)
 	defer stop()
+	expect := s.expected(d)
 	stream, err := s.dialer.Dial(ctx, tunnel.Target{
 		Peer: d.Peer,
-		Key:  d.Identity,
+		Key:  expect,
 		TLS: func() (*tls.Config, error) {
 			s.notePeer(d.Peer.Addr())
-			return s.id.Client(d.Peer, d.Identity)
+			return s.id.Client(d.Peer, expect)
 		},
-		Confirm:       func(state tls.ConnectionState) error { return s.id.Confirm(d.Peer, d.Identity, state) },
+		Confirm:       func(state tls.ConnectionState) error { return s.id.Confirm(d.Peer, expect, state) },
 		Open:          tcpq.Open{Dest: held.Dest, Source: held.App, Name: d.Name},
 		EarlyData:     d.EarlyData,
 		Optimistic:    d.Optimistic,

@@ -43,7 +43,7 @@ func targetAt(a netip.AddrPort) target { return target{addr: a.Addr(), port: a.P
 // lookup knows the names of tests.
 func lookup(_ context.Context, host string) ([]netip.Addr, error) {
 	switch host {
-	case "svc.example":
+	case "svc.example", "other.example":
 		return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
 	case "two.example":
 		return []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("127.0.0.1")}, nil

@@ -45,8 +45,8 @@ func (g *Gateway) newRoute(p *Pair) (*route, error) {
 		return nil, err
 	}
 	r.rules = rules
-	if names := rules.Names(); len(names) > 0 && r.expect == "" && g.conf.Identity.CA != "" {
-		r.expect = names[0] // who has the name, not just its address
+	if r.expect == "" && g.conf.Identity.CA != "" {
+		r.expect = rules.Connect(netip.AddrPort{}).PeerName // who has the name, not just its address
 	}
 	return r, nil
 }

@@ -60,6 +60,20 @@ func TestNamesMatchTheAddressesThatTheyHad(t *testing.T) {
 	wantConnect(t, p, "10.0.0.1:5432", "quic 10.0.0.1:8277 db.example p:1")
 }
 
+func TestPeersAreKnownByTheNameThatIsCalled(t *testing.T) {
+	p := wantPolicy(t, "connect a.example port 1 quic", "connect a.example port 2 quic via=gw.example:1", "connect a.example port 3 quic via=192.0.2.1:1", "connect 10.0.0.1 port 4 quic via=gw.example:1")
+	if err := p.Resolve(t.Context(), zone{"a.example": {"10.0.0.1"}, "gw.example": {"192.0.2.1"}}.lookup); err != nil {
+		t.Fatal(err)
+	}
+	for dest, want := range map[string][2]string{
+		"10.0.0.1:1": {"a.example", "a.example"}, "10.0.0.1:2": {"a.example", "gw.example"}, "10.0.0.1:3": {"a.example", ""}, "10.0.0.1:4": {"", "gw.example"}, "10.0.0.1:5": {},
+	} {
+		if d := p.Connect(at(dest)); d.Name != want[0] || d.PeerName != want[1] {
+			t.Errorf("Connect(%s) has the names %q and %q, want %q", dest, d.Name, d.PeerName, want)
+		}
+	}
+}
+
 func TestNothingLeavesInTheClearThatMayBeOfANameWithoutAddress(t *testing.T) {
 	p := wantPolicy(t, "connect 192.0.2.1 tcp", "connect c.example auto", "connect 192.0.2.2 tcp", "connect a.example quic", "connect b.example tcp", "connect 192.0.2.3 auto", "connect 192.0.2.4 quic", "connect default tcp")
 	for dest, want := range map[string]string{

@@ -42,6 +42,7 @@ type Decision struct {
 	Via        Via
 	Peer       netip.AddrPort // where QUIC goes, an address and a UDP port; zero for TCP and Refuse
 	Name       string         // the host name of the rule that matched, if it has one
+	PeerName   string         // the host name by which the rule knows Peer: that of via=, else Name
 	Identity   string         // whom Peer must prove to be: "" by the host's own settings, "pin", "sha256:HEX", a host name or a SPIFFE ID, which may end in *
 	EarlyData  bool           // the program's bytes may leave in 0-RTT, where they can be replayed
 	Optimistic bool           // the program's bytes may leave before the far side has accepted

@@ -57,9 +57,20 @@ func (r *connectRule) names() []string {
 
 func (r *connectRule) decide() {
 	r.decision = Decision{
-		Name: r.dest.name, Identity: r.identity, EarlyData: r.earlyData, Optimistic: r.optimistic,
+		Name: r.dest.name, PeerName: r.peerName(), Identity: r.identity, EarlyData: r.earlyData, Optimistic: r.optimistic,
 		HeadStart: r.headStart, Remember: r.remember, Rule: ruleText(r.from, r.columns()),
 	}
+}
+
+// peerName is the name of who is called, if the rule has one.
+func (r *connectRule) peerName() string {
+	switch {
+	case r.gateway.host == "":
+		return r.dest.name
+	case r.gateway.addr().IsValid():
+		return ""
+	}
+	return r.gateway.host
 }
 
 func (r *listenRule) decide() {
