@@ -7,8 +7,16 @@ import (
 	"strings"
 )
 
-// holds reports whether a process has a capability.
+// holds reports whether a process has a capability over the host's network, as far as this process does: in a user namespace of its own, which
+// anybody may make, it has all of them, over nothing.
 func holds(pid uint32, capability uint) bool {
+	ours, err := os.Readlink("/proc/self/ns/user")
+	if err != nil {
+		return false
+	}
+	if theirs, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/user", pid)); err != nil || theirs != ours {
+		return false
+	}
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return false

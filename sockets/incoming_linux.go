@@ -19,7 +19,7 @@ const deliverLimit = 20 * time.Second
 // incoming brings a stream of a peer to the program's listener.
 func (s *supervisor) incoming(in *tunnel.Incoming) {
 	from := in.From
-	to, ok := s.reachable(in.Open.Dest, from.Addr(), localOf(in))
+	to, ok := s.reachable(in.Open.Dest, from.Addr(), func() netip.Addr { return localOf(in) })
 	if !ok {
 		in.Refuse(tcpq.Denied)
 		return
@@ -56,26 +56,30 @@ func (s *supervisor) incoming(in *tunnel.Incoming) {
 
 // reachable returns where a peer gets that asks for dest. What only this host may reach, its loopback addresses, only it reaches. An
 // address that is not ours is that of a translator before us: the peer means the address at which its packets arrived.
-func (s *supervisor) reachable(dest netip.AddrPort, peer, local netip.Addr) (netip.AddrPort, bool) {
+func (s *supervisor) reachable(dest netip.AddrPort, peer netip.Addr, local func() netip.Addr) (netip.AddrPort, bool) {
 	addr := dest.Addr().Unmap()
-	peer, local = peer.Unmap(), local.Unmap()
+	peer = peer.Unmap()
 	switch {
 	case addr.IsLoopback():
 		return netip.AddrPortFrom(addr, dest.Port()), peer.IsLoopback() || s.fabric.Local(peer)
 	case s.fabric.Local(addr):
 		return netip.AddrPortFrom(addr, dest.Port()), true
-	case local.IsValid() && !local.IsUnspecified():
-		return netip.AddrPortFrom(local, dest.Port()), true
 	}
-	return netip.AddrPort{}, false
+	at := local().Unmap()
+	return netip.AddrPortFrom(at, dest.Port()), at.IsValid()
 }
 
-// localOf returns the address at which the packets of a peer arrive, if it is known.
+// localOf returns the address at which the packets of a peer arrive: if that is not known, the one from which packets to it would leave.
 func localOf(in *tunnel.Incoming) netip.Addr {
-	if a, ok := in.Conn().LocalAddr().(*net.UDPAddr); ok {
+	if a, ok := in.Conn().LocalAddr().(*net.UDPAddr); ok && !a.IP.IsUnspecified() {
 		return a.AddrPort().Addr()
 	}
-	return netip.Addr{}
+	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(in.From)) // sends nothing
+	if err != nil {
+		return netip.Addr{}
+	}
+	defer c.Close()
+	return c.LocalAddr().(*net.UDPAddr).AddrPort().Addr()
 }
 
 // allowed reports whether a rule lets a peer in. Who it is is only certain after the handshake.

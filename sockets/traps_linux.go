@@ -95,7 +95,7 @@ func (t *traps) makeSocket(c *seccomp.Call, domain, typ, proto int) (int, error)
 			return t.s.fabric.Socket(domain, typ|unix.SOCK_CLOEXEC, proto, 0)
 		}
 	}
-	if needsRaw(domain, typ, proto) && !holds(c.PID, unix.CAP_NET_RAW) {
+	if needsRaw(domain, typ) && !holds(c.PID, unix.CAP_NET_RAW) {
 		return -1, unix.EPERM
 	}
 	return unix.Socket(domain, typ|unix.SOCK_CLOEXEC, proto)
@@ -104,14 +104,14 @@ func (t *traps) makeSocket(c *seccomp.Call, domain, typ, proto int) (int, error)
 func isInet(domain int) bool { return domain == unix.AF_INET || domain == unix.AF_INET6 }
 
 // needsRaw reports whether the kernel would ask the caller for CAP_NET_RAW. It would ask us, who have it.
-func needsRaw(domain, typ, proto int) bool {
+func needsRaw(domain, typ int) bool {
 	switch domain {
-	case unix.AF_PACKET:
+	case unix.AF_PACKET, unix.AF_XDP, unix.AF_KEY:
 		return true
-	case unix.AF_INET, unix.AF_INET6:
-		return typ&typeMask == unix.SOCK_RAW || typ&typeMask == unix.SOCK_PACKET
+	case unix.AF_UNIX, unix.AF_NETLINK, unix.AF_CAN, unix.AF_BLUETOOTH:
+		return false // these judge what is done with a socket, and who does it
 	}
-	return false
+	return typ&typeMask == unix.SOCK_RAW || typ&typeMask == unix.SOCK_PACKET
 }
 
 // bind refuses addresses that the host does not have: in the fabric every address is local.
