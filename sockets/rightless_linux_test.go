@@ -211,7 +211,7 @@ func idle(args []string) int {
 
 var held sync.Map // keeps connections from the collector of garbage; bounded by the test
 
-// short makes many connections one after the other, on several threads, and echoes a byte on each.
+// short makes many connections one after the other, on several threads, echoes a byte on each, and waits for the end of its input.
 func short(args []string) int {
 	n, _ := strconv.Atoi(args[2])
 	var ok, failed atomic.Int64
@@ -238,6 +238,7 @@ func short(args []string) int {
 		})
 	}
 	all.Wait()
-	fmt.Println("echoed", ok.Load())
+	fmt.Printf("echoed %d\nwaits\n", ok.Load())
+	os.Stdin.Read(make([]byte, 1))
 	return 0
 }
