@@ -14,6 +14,10 @@ func (s *Sim) hazard(at time.Time, l *link, f *flight) string {
 		return "dropped: blackhole"
 	}
 	if !f.p.UDP {
+		if l.LossOfAll && l.loses(luck(s.seed, f.from, forOtherLoss, l.other)) {
+			l.other++
+			return "dropped: random loss"
+		}
 		return ""
 	}
 	if !s.nat.translate(at.Sub(s.start), f.from, &f.p) {

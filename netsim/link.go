@@ -4,7 +4,8 @@ import "time"
 
 // LinkConfig describes one direction of the link. Its zero value is a perfect wire: no delay, no limit.
 // Probabilities are 0..1. The impairments that hurt a packet (Loss, Drops, Corrupt, Duplicate, CEMark) sit at
-// the receiving end: a lost packet has used its share of the bandwidth. All but Blackhole touch UDP only.
+// the receiving end: a lost packet has used its share of the bandwidth. All but Blackhole, and Loss where LossOfAll
+// asks for it, touch UDP only.
 type LinkConfig struct {
 	Delay        time.Duration // one way, after serialisation
 	Jitter       time.Duration // extra delay, uniform in [0, Jitter); it never changes the order
@@ -15,6 +16,7 @@ type LinkConfig struct {
 	MTUChange    time.Duration // from the start of the scenario
 
 	Loss         float64       // probability that a packet is lost
+	LossOfAll    bool          // Loss is of every packet, whatever its protocol; false = of UDP
 	LossBurst    int           // after so many losses in a row one packet passes; 0 = no cap
 	LossRun      float64       // mean length of a run of losses, at least 1 (Gilbert); Loss is then at most LossRun/(LossRun+1); 0 = no memory
 	Corrupt      float64       // probability that one byte of a packet is changed
@@ -69,6 +71,7 @@ type link struct {
 	arrival time.Time   // of the last packet in order
 	sent    uint64      // packets that the link accepted
 	udp     uint64      // UDP packets that reached the far end
+	other   uint64      // packets of other protocols that reached it
 	lost    int         // run of losses
 	bad     bool        // with LossRun: in a burst
 	damaged int         // run of corruptions

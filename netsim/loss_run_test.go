@@ -51,3 +51,24 @@ func TestALossRunEndsAtTheCap(t *testing.T) {
 		t.Errorf("runs of %.2f losses, want at most 2", run)
 	}
 }
+
+func TestLossIsOfUDPUnlessAskedForAll(t *testing.T) {
+	const total = 10_000
+	for _, tc := range []struct {
+		all   bool
+		share float64
+	}{{false, 0}, {true, 0.02}} {
+		lossy := LinkConfig{Loss: 0.02, LossOfAll: tc.all}
+		b := benchOf(t, NewScenario(lossy, lossy), 1)
+		for i := range total {
+			p := packet(Left, 10, uint64(i))
+			p.UDP = false
+			b.Send(b.clock.Now(), Left, p)
+			b.clock.Advance(time.Millisecond)
+		}
+		got := 1 - float64(len(b.arrivals()))/total
+		if math.Abs(got-tc.share) > 0.2*tc.share {
+			t.Errorf("all %v: %.4f of the packets that are not UDP are lost, want %.4f", tc.all, got, tc.share)
+		}
+	}
+}

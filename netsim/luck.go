@@ -20,6 +20,7 @@ const (
 	forCEMark
 	forNATPort
 	forNATAddr
+	forOtherLoss
 )
 
 // luck returns 64 random bits that depend on its arguments only: three rounds of the SplitMix64 finaliser

@@ -131,6 +131,8 @@ func (s *Sim) arrive(at time.Time, f *flight) bool {
 	if f.p.UDP {
 		note = s.damage(at, l, f)
 		l.udp++
+	} else {
+		l.other++
 	}
 	if s.Observe != nil {
 		s.Observe(Event{At: at, From: f.from, Packet: f.p, Note: note})
