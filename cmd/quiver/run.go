@@ -136,7 +136,7 @@ func (o *layerOptions) config(cmd *cobra.Command) (*sockets.Config, error) {
 	if err := (&quic.Config{Congestion: o.cc}).Validate(); err != nil {
 		return nil, usage(cmd, fmt.Errorf("--cc: %w", err))
 	}
-	if c.Policy, err = o.policy(); err != nil {
+	if c.Policy, err = o.policy(cmd); err != nil {
 		return nil, usage(cmd, err)
 	}
 	if c.Identity, err = o.identity.options(c.Log); err != nil {
@@ -145,11 +145,16 @@ func (o *layerOptions) config(cmd *cobra.Command) (*sockets.Config, error) {
 	return c, nil
 }
 
-// policy makes the rules of the flags.
-func (o *layerOptions) policy() (*policy.Policy, error) {
-	return policy.FromFlags(policy.Flags{
-		Policy: o.policyFile, To: o.to, Listen: o.listen, Fallback: o.fallback, Ports: o.ports, UDPPort: int(o.udpPort), Proto: o.proto,
-	})
+// policy makes the rules of the flags. Defaults say nothing: a file may say other.
+func (o *layerOptions) policy(cmd *cobra.Command) (*policy.Policy, error) {
+	given := policy.Flags{Policy: o.policyFile, To: o.to, Listen: o.listen, UDPPort: int(o.udpPort), Proto: o.proto}
+	if cmd.Flags().Changed("fallback") {
+		given.Fallback = o.fallback
+	}
+	if cmd.Flags().Changed("ports") {
+		given.Ports = o.ports
+	}
+	return policy.FromFlags(given)
 }
 
 // logger says what the flags ask for: warnings, what happens, or all.
