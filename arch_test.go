@@ -86,7 +86,8 @@ var layers = map[string][]string{
 	"plugins": {},
 
 	// Beside: programs that show the public API.
-	"examples/echo": {"quic"},
+	"examples/echo":    {"quic"},
+	"examples/sockets": {"netsim", "plugin/lab"},
 }
 
 // pure are the packages in which time and randomness are arguments.
