@@ -17,8 +17,9 @@ func (t *traps) filter() *seccomp.Filter {
 	}
 	tcp := append(stream[:2:2], seccomp.Is(2, 0, unix.IPPROTO_TCP, unix.IPPROTO_MPTCP))
 	if t.s.mode == Inside {
+		own := append(stream[:2:2], seccomp.Is(2, 0, unix.IPPROTO_TCP)) // see makeSocket of MPTCP
 		f.Rules = append(f.Rules,
-			seccomp.Rule{Nr: unix.SYS_SOCKET, When: tcp, Do: seccomp.Allow},
+			seccomp.Rule{Nr: unix.SYS_SOCKET, When: own, Do: seccomp.Allow},
 			seccomp.Rule{Nr: unix.SYS_SOCKET, When: []seccomp.Cond{seccomp.Is(0, unix.AF_ALG)}, Do: seccomp.Allow},
 			seccomp.Rule{Nr: unix.SYS_SOCKET, Do: seccomp.Notify},
 		)

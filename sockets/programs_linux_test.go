@@ -110,6 +110,9 @@ func odd([]string) int {
 	b := make([]byte, 5)
 	n, err := unix.Read(fd, b)
 	fmt.Printf("from itself %q %v\n", b[:max(n, 0)], err)
+	fd, _ = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_MPTCP)
+	fmt.Println("MPTCP to nobody:", unix.Connect(fd, &unix.SockaddrInet4{Port: 1, Addr: [4]byte{127, 0, 0, 1}}))
+	fmt.Println("broadcast:", unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{255, 255, 255, 255}}))
 	return 0
 }
 

@@ -68,10 +68,12 @@ func TestAProgramReachesItsOwnListenersWithoutQUIC(t *testing.T) {
 
 func TestOddDestinationsAreAsTheKernelHasThem(t *testing.T) {
 	inModes(t, func(w *world, mode string) {
-		r := w.start(mode, "odd")
+		r := w.start(mode+" to=127.0.0.2:1", "odd")
 		r.says("port 0: connection refused")
 		r.says("self: <nil>")
 		r.says(`from itself "hello" <nil>`)
+		r.says("MPTCP to nobody: connection refused")
+		r.says("broadcast: <nil>")
 		r.wantExit(0)
 	})
 }

@@ -85,14 +85,15 @@ func networkOf(tid uint32) (uint64, error) {
 	return st.Ino, err
 }
 
-// makeSocket makes it: of the fabric, if it is TCP, and of the host otherwise.
+// makeSocket makes it: of the fabric, if it is TCP, and of the host otherwise. MPTCP becomes the TCP that it falls back to: its connect
+// never learns that a simultaneous open, which ours are, has succeeded (Linux 6.18).
 func (t *traps) makeSocket(c *seccomp.Call, domain, typ, proto int) (int, error) {
 	if isInet(domain) && typ&typeMask == unix.SOCK_STREAM {
 		switch {
 		case slices.Contains(t.asking, proto):
 			return t.s.fabric.Socket(domain, typ|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP, fabric.MarkProto)
 		case proto == 0, proto == unix.IPPROTO_TCP, proto == unix.IPPROTO_MPTCP:
-			return t.s.fabric.Socket(domain, typ|unix.SOCK_CLOEXEC, proto, 0)
+			return t.s.fabric.Socket(domain, typ|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP, 0)
 		}
 	}
 	if needsRaw(domain, typ) && !holds(c.PID, unix.CAP_NET_RAW) {
@@ -117,7 +118,7 @@ func needsRaw(domain, typ int) bool {
 // bind refuses addresses that the host does not have: in the fabric every address is local.
 func (t *traps) bind(c *seccomp.Call) {
 	addr, ok := readAddress(c, c.Args[1], c.Args[2])
-	if !ok || addr.Addr().IsUnspecified() || addr.Addr().IsMulticast() || t.s.fabric.Local(addr.Addr()) {
+	if !ok || addr.Addr().IsUnspecified() || addr.Addr().IsMulticast() || addr.Addr() == broadcast || t.s.fabric.Local(addr.Addr()) {
 		c.Continue()
 		return
 	}
@@ -133,6 +134,8 @@ func (t *traps) bind(c *seccomp.Call) {
 	}
 	c.Errno(unix.EADDRNOTAVAIL)
 }
+
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // readAddress reads an Internet address out of the program's memory.
 func readAddress(c *seccomp.Call, at, size uint64) (netip.AddrPort, bool) {

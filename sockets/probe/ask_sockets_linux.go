@@ -9,6 +9,7 @@ import (
 var socketQuestions = []question{
 	{name: "socket-types", about: "flags of socket, protocols 0 and 6, both families", ask: (*asker).socketTypes},
 	{name: "socket-262", about: "MPTCP, which Go asks for", ask: (*asker).socketMPTCP},
+	{name: "socket-262-protocol", about: "SO_PROTOCOL of it", ask: (*asker).socketMPTCPProtocol},
 	{name: "socket-261", about: "a protocol that the kernel does not know", ask: (*asker).socketOurs},
 	{name: "socket-bad", about: "families, types and protocols that there are not", ask: (*asker).socketBad},
 	{name: "socket-raw", about: "raw and packet sockets need the right", ask: (*asker).socketRaw},
@@ -41,7 +42,6 @@ func (q *asker) socketMPTCP() {
 		return
 	}
 	q.did("socket", err)
-	q.get("protocol", fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
 	q.did("connect", unix.Connect(fd, sockaddr(q.four)))
 	q.is("peer as asked", peername(fd) == q.four)
 	q.hand(fd, "echo")
@@ -54,6 +54,15 @@ func (q *asker) socketMPTCP() {
 	conn, from := q.called(ln, "echo")
 	q.is("its address", from.Addr().Unmap() == q.four.Addr())
 	q.echo(conn)
+}
+
+func (q *asker) socketMPTCPProtocol() {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_MPTCP)
+	if err == unix.EPROTONOSUPPORT || err == unix.ENOPROTOOPT {
+		q.leave("this kernel has no MPTCP")
+		return
+	}
+	q.get("protocol", fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
 }
 
 func (q *asker) socketOurs() {

@@ -25,7 +25,6 @@ static void socket_mptcp(void)
 		return;
 	}
 	did("socket", fd);
-	get("protocol", fd, SOL_SOCKET, SO_PROTOCOL);
 	did("connect", to(fd, four));
 	is("peer as asked", same(peername(fd), four));
 	hand(fd, "echo");
@@ -39,6 +38,15 @@ static void socket_mptcp(void)
 	int conn = called(ln, &from, "echo");
 	is("its address", same_host(unmapped(from), four));
 	echo(conn);
+}
+
+static void socket_mptcp_protocol(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
+	if (fd < 0 && (errno == EPROTONOSUPPORT || errno == ENOPROTOOPT))
+		leave("this kernel has no MPTCP");
+	else
+		get("protocol", fd, SOL_SOCKET, SO_PROTOCOL);
 }
 
 static void socket_ours(void)
@@ -143,6 +151,7 @@ static void socket_thousand(void)
 const struct question socket_questions[] = {
 	{"socket-types", socket_types, 0},
 	{"socket-262", socket_mptcp, 0},
+	{"socket-262-protocol", socket_mptcp_protocol, 0},
 	{"socket-261", socket_ours, 0},
 	{"socket-bad", socket_bad, 0},
 	{"socket-raw", socket_raw, 0},
