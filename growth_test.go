@@ -9,7 +9,7 @@ import (
 )
 
 // grown are the packages whose structures a peer, or a capture, can make grow.
-var grown = []string{"internal/core", "internal/recovery", "quic", "http3", "internal/dissect", "sockets/gateway", "sockets/identity", "sockets/policy", "sockets/tunnel"}
+var grown = []string{"internal/core", "internal/recovery", "quic", "http3", "internal/dissect", "internal/fabric", "sockets/gateway", "sockets/identity", "sockets/policy", "sockets/tunnel"}
 
 // bound says in the comment of a field, or of its struct, what keeps it small:
 // "limit: maxRetiring" names a constant, which a test fills, "bounded by …" tells

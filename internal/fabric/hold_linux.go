@@ -11,9 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mark is on the packets of our own sockets: they pass.
-const mark = 0x51
-
 const (
 	tableName      = "quiver"
 	tableFlagOwner = 2 // NFT_TABLE_F_OWNER, of linux/netfilter/nf_tables.h

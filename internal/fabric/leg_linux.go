@@ -18,101 +18,161 @@ const legPatience = 10 * time.Second
 // portTries is how often another port is tried for a peer whose own is taken.
 const portTries = 8
 
+// makeLeg makes a socket that a leg can become, on the calling thread, which lives in the fabric. It stays in repair mode until it is bound
+// (TCP_REPAIR): then it may bind to what others have.
+func makeLeg(family int) (int, error) {
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	if err != nil {
+		return -1, fmt.Errorf("open a socket: %w", err)
+	}
+	for _, o := range legOptions {
+		if o.only != 0 && o.only != family {
+			continue
+		}
+		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
+			unix.Close(fd)
+			return -1, fmt.Errorf("%s: %w", o.what, err)
+		}
+	}
+	return fd, nil
+}
+
+var legOptions = []struct {
+	what               string
+	level, name, value int
+	only               int // family; 0 = both
+}{
+	{what: "mark a socket", level: unix.SOL_SOCKET, name: unix.SO_MARK, value: int(mark)},
+	{what: "take urgent data in line", level: unix.SOL_SOCKET, name: unix.SO_OOBINLINE, value: 1},
+	{what: "bind to addresses of others", level: unix.SOL_IPV6, name: unix.IPV6_FREEBIND, value: 1, only: unix.AF_INET6},
+	{what: "repair mode", level: unix.IPPROTO_TCP, name: unix.TCP_REPAIR, value: unix.TCP_REPAIR_ON},
+}
+
 // connect makes a leg: a socket of ours at from, connected with the program's at to. On a taken four-tuple the error is
 // unix.EADDRNOTAVAIL.
 func (f *Fabric) connect(ctx context.Context, from, to netip.AddrPort) (*net.TCPConn, error) {
-	fd, err := onCrew(f.crew, func() (int, error) { return openLeg(from, to) })
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	legs := &f.legs4
+	if to.Addr().Is6() {
+		legs = &f.legs6
+	}
+	fd, err := legs.take()
 	if err != nil {
 		return nil, err
 	}
+	if err := beginLeg(fd, from, to); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return finishLeg(ctx, fd, to)
+}
+
+// beginLeg binds fd to from and begins to connect it with to.
+func beginLeg(fd int, from, to netip.AddrPort) error {
+	if err := unix.Bind(fd, sockaddr(from)); err != nil {
+		return fmt.Errorf("bind to %v: %w", from, err)
+	}
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_REPAIR, unix.TCP_REPAIR_OFF_NO_WP); err != nil {
+		return fmt.Errorf("end repair mode: %w", err)
+	}
+	// The program may listen at this port later, as it could if we were another host.
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		return fmt.Errorf("share a port: %w", err)
+	}
+	if err := unix.Connect(fd, sockaddr(to)); err != nil && err != unix.EINPROGRESS {
+		return err
+	}
+	return nil
+}
+
+// finishLeg waits until fd, which connects with to, has done so, and returns it as a connection of package net. It owns fd.
+func finishLeg(ctx context.Context, fd int, to netip.AddrPort) (*net.TCPConn, error) {
+	// Mostly the kernel has carried all packets of the handshake before the first connect returned.
+	again := unix.Connect(fd, sockaddr(to))
+	if again != nil && again != unix.EALREADY && again != unix.EISCONN {
+		unix.Close(fd)
+		return nil, again
+	}
+	if again != unix.EALREADY {
+		unix.SetNonblock(fd, false) // package os does not wait for such files, and saves what that costs
+	}
 	file := os.NewFile(uintptr(fd), "leg")
 	defer file.Close()
-	if err := await(ctx, file); err != nil {
-		return nil, err
+	if again == unix.EALREADY {
+		if err := await(ctx, file, to); err != nil {
+			return nil, err
+		}
 	}
 	c, err := net.FileConn(file)
 	if err != nil {
 		return nil, err
 	}
-	return c.(*net.TCPConn), nil
+	leg := c.(*net.TCPConn)
+	leg.SetKeepAlive(false) // the program's own says when it is gone; package net asks every 15 s
+	return leg, nil
 }
 
-// openLeg begins to connect, on the calling thread, which lives in the fabric.
-func openLeg(from, to netip.AddrPort) (int, error) {
-	family := unix.AF_INET
-	if to.Addr().Is6() {
-		family = unix.AF_INET6
-	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
-	if err != nil {
-		return -1, err
-	}
-	if err := prepareLeg(fd, from, to); err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
-}
-
-func prepareLeg(fd int, from, to netip.AddrPort) error {
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, mark); err != nil {
-		return fmt.Errorf("mark a socket: %w", err)
-	}
-	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 1)
-	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	if err := bindAnyway(fd, from); err != nil {
-		return err
-	}
-	err := unix.Connect(fd, sockaddr(to))
-	if err == unix.EINPROGRESS {
-		return nil
-	}
-	return err
-}
-
-// bindAnyway binds to an address, whoever has it already. Sockets in repair mode may (TCP_REPAIR).
-func bindAnyway(fd int, at netip.AddrPort) error {
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_REPAIR, 1); err != nil {
-		return fmt.Errorf("repair mode: %w", err)
-	}
-	err := unix.Bind(fd, sockaddr(at))
-	if off := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_REPAIR, unix.TCP_REPAIR_OFF_NO_WP); err == nil && off != nil {
-		err = fmt.Errorf("end repair mode: %w", off)
-	}
-	return err
-}
-
-// await waits until a socket that connects has done so.
-func await(ctx context.Context, file *os.File) error {
+// await waits until a socket that connects with to has done so.
+func await(ctx context.Context, file *os.File, to netip.AddrPort) error {
 	raw, err := file.SyscallConn()
 	if err != nil {
 		return err
 	}
+	ctx, cancel := withDeadline(ctx)
+	defer cancel()
 	stop := context.AfterFunc(ctx, func() { file.SetWriteDeadline(time.Unix(1, 0)) })
 	defer stop()
-	file.SetWriteDeadline(time.Now().Add(legPatience))
 	var outcome error
 	err = raw.Write(func(fd uintptr) bool {
-		var errno int
-		if errno, outcome = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR); outcome != nil {
-			return true
-		}
-		if errno != 0 {
-			outcome = unix.Errno(errno)
-			return true
-		}
-		_, err := unix.Getpeername(int(fd))
-		return err == nil
+		outcome = unix.Connect(int(fd), sockaddr(to))
+		return outcome != unix.EALREADY
 	})
 	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return unix.ETIMEDOUT
+	case err != nil && ctx.Err() != nil:
+		return context.Cause(ctx)
 	case err != nil:
 		return err
+	case outcome == unix.EISCONN:
+		return nil
 	}
 	return outcome
+}
+
+// withDeadline gives ctx one, if it has none.
+func withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, legPatience, unix.ETIMEDOUT)
+}
+
+// Deliver connects from the address of a peer to the program's listener at to. The error is unix.ECONNREFUSED if nobody listens. If the
+// program talks with that very port already, the leg has another. A listener whose backlog is full is waited for until ctx ends.
+func (f *Fabric) Deliver(ctx context.Context, from, to netip.AddrPort) (*net.TCPConn, error) {
+	from, to = plain(from), plain(to)
+	if from.Addr().Is4() != to.Addr().Is4() {
+		return nil, fmt.Errorf("from %v to %v: %w", from, to, unix.EAFNOSUPPORT)
+	}
+	at := from
+	for range portTries {
+		c, err := f.connect(ctx, at, to)
+		if err == nil {
+			f.stats.delivered.Add(1)
+			return c, nil
+		}
+		if !errors.Is(err, unix.EADDRNOTAVAIL) && !errors.Is(err, unix.EADDRINUSE) {
+			return nil, fmt.Errorf("deliver from %v to %v: %w", from, to, err)
+		}
+		at = netip.AddrPortFrom(from.Addr(), 0)
+	}
+	return nil, fmt.Errorf("no free port of %v: %w", from.Addr(), unix.EADDRNOTAVAIL)
+}
+
+// plain is a as the kernel's tables have it: IPv4 as such, and no zone, since there is one interface only.
+func plain(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
 }
 
 func sockaddr(a netip.AddrPort) unix.Sockaddr {

@@ -3,146 +3,330 @@ package fabric
 import (
 	"errors"
 	"fmt"
+	"iter"
+	"log/slog"
 	"net"
 	"net/netip"
-	"sync"
+	"os"
+	"slices"
+	"sync/atomic"
+	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
-// A mirror makes a fabric look like the host: what the host can reach is local there, from the address that the host would use. What was
-// reachable once stays so, because connections may live on.
+// A mirror makes a fabric look like the host, and follows it.
 type mirror struct {
-	host, here *netlink.Handle
-	lo         int // index of the loopback interface
+	log        *slog.Logger
+	host, here *netlink.Handle // bounded by their sockets
+	news       *os.File        // tells that something of the host has changed
+	quit       chan struct{}
 
-	mu    sync.RWMutex            // guards addrs
-	addrs map[netip.Addr]struct{} // of the host; bounded by the host's configuration
+	seen atomic.Pointer[network] // the host's
+	made *network                // of the fabric; what is in it has been made there
+	six  bool                    // the fabric has IPv6
 }
 
 // families are those of netlink.
 var families = []int{netlink.FAMILY_V4, netlink.FAMILY_V6}
 
-func newMirror(c *crew) (*mirror, error) {
-	m := &mirror{addrs: map[netip.Addr]struct{}{}}
-	var err error
+// newMirror copies the network of the calling thread, the host's, into that of the crew.
+func newMirror(c *crew, log *slog.Logger) (m *mirror, err error) {
+	m = &mirror{log: log, quit: make(chan struct{}), made: newNetwork()}
+	m.seen.Store(newNetwork())
+	defer func() {
+		if err != nil {
+			m.close()
+		}
+	}()
+	if m.news, err = openNews(); err != nil { // first: what changes from now on is told
+		return nil, err
+	}
 	if m.host, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
 		return nil, fmt.Errorf("talk to the host's network: %w", err)
 	}
 	if m.here, err = onCrew(c, func() (*netlink.Handle, error) { return netlink.NewHandle(unix.NETLINK_ROUTE) }); err != nil {
-		m.host.Close()
-		return nil, fmt.Errorf("talk to the new network: %w", err)
+		return nil, fmt.Errorf("talk to the private namespace: %w", err)
 	}
-	lo, err := m.here.LinkByName("lo")
-	if err == nil {
-		m.lo = lo.Attrs().Index
-		err = m.here.LinkSetUp(lo)
-	}
-	if err != nil {
-		m.close()
+	if err := m.here.LinkSetUp(loopback()); err != nil {
 		return nil, fmt.Errorf("bring up the loopback interface: %w", err)
 	}
-	return m, nil
+	// Now any address is local, and may be the source of a route.
+	if err := m.change(change{prefix: netip.PrefixFrom(netip.IPv4Unspecified(), 0)}); err != nil {
+		return nil, err
+	}
+	list, err := m.here.AddrList(loopback(), netlink.FAMILY_V6)
+	m.six = err == nil && len(list) > 0
+	return m, m.update()
 }
 
+func loopback() netlink.Link {
+	return &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: loIndex, Name: "lo"}}
+}
+
+// close gives everything back.
 func (m *mirror) close() {
-	m.host.Close()
-	m.here.Close()
+	for _, h := range []*netlink.Handle{m.host, m.here} {
+		if h != nil {
+			h.Close()
+		}
+	}
+	if m.news != nil {
+		m.news.Close()
+	}
 }
 
-// update copies the host's addresses and routes.
+// stop ends follow.
+func (m *mirror) stop() {
+	close(m.quit)
+	m.news.Close()
+}
+
+// openNews opens what tells of changes of the network of the calling thread (rtnetlink(7)).
+func openNews() (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("open a socket to hear of the host's network: %w", err)
+	}
+	const groups = unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_ROUTE | unix.RTMGRP_LINK
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("hear of the host's network: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "news"), nil
+}
+
+// settle is how long after a change of the host more of the same kind is waited for.
+const settle = 20 * time.Millisecond
+
+// follow copies what changes, until stop, and closes the mirror.
+func (m *mirror) follow(moved func()) {
+	defer m.close()
+	raw, err := m.news.SyscallConn()
+	if err != nil {
+		return
+	}
+	for m.drain(raw, true) {
+		select {
+		case <-time.After(settle):
+		case <-m.quit:
+			return
+		}
+		m.drain(raw, false)
+		before := m.seen.Load()
+		if err := m.update(); err != nil {
+			m.log.Warn("the private namespace is not wholly like the host", "error", err)
+		}
+		if moved != nil && len(changes(before, m.seen.Load())) > 0 {
+			moved()
+		}
+	}
+}
+
+// drain takes all that was told, and waits for it if that is asked. It returns false when the mirror is stopped. What was told is not read:
+// it may be incomplete, and all is looked at anew.
+func (m *mirror) drain(raw syscall.RawConn, wait bool) bool {
+	var buf [4096]byte
+	err := raw.Read(func(fd uintptr) bool {
+		for some := !wait; ; some = true {
+			if _, _, err := unix.Recvfrom(int(fd), buf[:], 0); err == unix.EAGAIN {
+				return some
+			}
+		}
+	})
+	return err == nil
+}
+
+// update copies the host's addresses and routes. What cannot be copied is in the error, all the rest is.
 func (m *mirror) update() error {
-	addrs := map[netip.Addr]struct{}{}
-	byLink := map[int][]netip.Addr{}
+	want, err := m.look()
+	if err != nil {
+		return err
+	}
+	m.seen.Store(want)
 	var errs []error
-	for _, family := range families {
-		list, err := m.host.AddrList(nil, family)
-		if err != nil {
+	for _, c := range changes(m.made, want) {
+		if err := m.change(c); err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		for _, a := range list {
-			ip, ok := netip.AddrFromSlice(a.IP)
-			if !ok {
-				continue
-			}
-			ip = ip.Unmap()
-			addrs[ip] = struct{}{}
-			byLink[a.LinkIndex] = append(byLink[a.LinkIndex], ip)
-			if !ip.IsLoopback() && !ip.IsLinkLocalUnicast() {
-				errs = append(errs, m.addAddress(ip))
-			}
-		}
-		errs = append(errs, m.copyRoutes(family, byLink))
-	}
-	m.mu.Lock()
-	m.addrs = addrs
-	m.mu.Unlock()
-	return errors.Join(errs...)
-}
-
-// addAddress gives the loopback interface an address of the host.
-func (m *mirror) addAddress(ip netip.Addr) error {
-	lo := &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: m.lo, Name: "lo"}}
-	a := &netlink.Addr{IPNet: network(netip.PrefixFrom(ip, ip.BitLen())), Flags: unix.IFA_F_NODAD}
-	if err := m.here.AddrReplace(lo, a); err != nil {
-		return fmt.Errorf("give the loopback interface %v: %w", ip, err)
-	}
-	return nil
-}
-
-// copyRoutes makes local what the host has a route to.
-func (m *mirror) copyRoutes(family int, byLink map[int][]netip.Addr) error {
-	routes, err := m.host.RouteList(nil, family)
-	if err != nil {
-		return fmt.Errorf("list the host's routes: %w", err)
-	}
-	var errs []error
-	for _, r := range routes {
-		if r.Type != unix.RTN_UNICAST || r.Dst == nil {
-			continue
-		}
-		src := r.Src
-		if src == nil {
-			src = sourceOf(byLink[r.LinkIndex], family)
-		}
-		local := netlink.Route{LinkIndex: m.lo, Dst: r.Dst, Src: src, Type: unix.RTN_LOCAL, Scope: unix.RT_SCOPE_HOST, Table: unix.RT_TABLE_LOCAL, Protocol: unix.RTPROT_STATIC}
-		if family == netlink.FAMILY_V6 {
-			if r.Dst.IP.IsLinkLocalUnicast() || r.Dst.IP.IsMulticast() {
-				continue // of one interface, which a name in the address tells; there is none here
-			}
-			local.Scope = unix.RT_SCOPE_UNIVERSE
-		}
-		if err := m.here.RouteReplace(&local); err != nil {
-			errs = append(errs, fmt.Errorf("make %v local: %w", r.Dst, err))
-		}
+		m.note(c)
 	}
 	return errors.Join(errs...)
 }
 
-// sourceOf returns the address that packets leave a link from: the first that reaches beyond it.
-func sourceOf(addrs []netip.Addr, family int) net.IP {
-	for _, a := range addrs {
-		if a.Is4() == (family == netlink.FAMILY_V4) && !a.IsLinkLocalUnicast() {
-			return a.AsSlice()
-		}
+// note keeps what has been made.
+func (m *mirror) note(c change) {
+	switch {
+	case c.addr.IsValid() && c.remove:
+		delete(m.made.addrs, c.addr)
+	case c.addr.IsValid():
+		m.made.addrs[c.addr] = struct{}{}
+	case c.remove:
+		delete(m.made.routes, c.prefix)
+	default:
+		m.made.routes[c.prefix] = c.route
 	}
-	return nil
 }
 
-func network(p netip.Prefix) *net.IPNet {
-	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+// change makes one step in the fabric.
+func (m *mirror) change(c change) error {
+	if !m.six && (c.addr.Is6() || c.prefix.Addr().Is6()) {
+		return nil
+	}
+	var err error
+	what := c.prefix.String()
+	if c.addr.IsValid() {
+		what = c.addr.String()
+		a := &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(c.addr, c.addr.BitLen())), Flags: unix.IFA_F_NODAD | unix.IFA_F_NOPREFIXROUTE}
+		if c.remove {
+			err = m.here.AddrDel(loopback(), a)
+		} else {
+			err = m.here.AddrReplace(loopback(), a)
+		}
+	} else {
+		r := &netlink.Route{LinkIndex: loIndex, Dst: ipNet(c.prefix), Src: c.route.source.AsSlice(), Table: unix.RT_TABLE_LOCAL, Type: unix.RTN_LOCAL, Protocol: unix.RTPROT_STATIC}
+		if c.prefix.Addr().Is4() {
+			r.Scope = unix.RT_SCOPE_HOST
+		}
+		if c.route.broadcast {
+			r.Type, r.Scope = unix.RTN_BROADCAST, unix.RT_SCOPE_LINK
+		}
+		if c.remove {
+			err = m.here.RouteDel(r)
+		} else {
+			err = m.here.RouteReplace(r)
+		}
+	}
+	switch {
+	case err == nil, c.remove && (errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EADDRNOTAVAIL)):
+		return nil
+	case c.remove:
+		return fmt.Errorf("take %s out of the private namespace: %w", what, err)
+	}
+	return fmt.Errorf("make %s part of the private namespace: %w", what, err)
+}
+
+// look looks at the host.
+func (m *mirror) look() (*network, error) {
+	n := newNetwork()
+	for _, family := range families {
+		routes, err := m.routes(family)
+		if err != nil {
+			return nil, fmt.Errorf("list the host's routes: %w", err)
+		}
+		far := map[netip.Prefix]netip.Addr{}
+		for r := range known(routes, family) {
+			switch r.kind {
+			case unix.RTN_LOCAL:
+				n.addOwn(r.dst, r.source)
+			case unix.RTN_BROADCAST:
+				n.addBroadcast(r.dst)
+			case unix.RTN_UNICAST:
+				if len(far) < maxPrefixes {
+					far[r.dst] = r.source
+				}
+			}
+		}
+		m.sources(n, far)
+	}
+	n.complete()
+	return n, nil
+}
+
+// routes lists those of all tables of the host. A list that changes while it is read is read again.
+func (m *mirror) routes(family int) (list []netlink.Route, err error) {
+	for range 5 {
+		list, err = m.host.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return list, err
+}
+
+type hostRoute struct {
+	kind   int
+	dst    netip.Prefix
+	source netip.Addr // zero = the kernel chooses
+}
+
+// known yields the routes of a list that say something about the host.
+func known(list []netlink.Route, family int) iter.Seq[hostRoute] {
+	any := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	if family == netlink.FAMILY_V6 {
+		any = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+	}
+	return func(yield func(hostRoute) bool) {
+		for i := range list[:min(len(list), 2*maxPrefixes)] {
+			r := hostRoute{kind: list[i].Type, dst: any}
+			if d := list[i].Dst; d != nil {
+				addr, ok := netip.AddrFromSlice(d.IP)
+				bits, _ := d.Mask.Size()
+				if !ok || addr.IsMulticast() {
+					continue
+				}
+				r.dst = netip.PrefixFrom(addr.Unmap(), bits).Masked()
+			}
+			if src, ok := netip.AddrFromSlice(list[i].Src); ok {
+				r.source = src.Unmap()
+			}
+			if !yield(r) {
+				return
+			}
+		}
+	}
+}
+
+// sources adds prefixes that the host reaches, and asks its kernel from where if no route says so.
+func (m *mirror) sources(n *network, far map[netip.Prefix]netip.Addr) {
+	if _, def := far[netip.PrefixFrom(netip.IPv6Unspecified(), 0)]; def {
+		ula := netip.MustParsePrefix("fc00::/7") // reached by the default route, but from another address, if there is one (RFC 6724)
+		if _, ok := far[ula]; !ok {
+			far[ula] = netip.Addr{}
+		}
+	}
+	all := make([]netip.Prefix, 0, len(far))
+	for p := range far {
+		all = append(all, p)
+	}
+	slices.SortFunc(all, byWidth)
+	for _, p := range all {
+		if p.Addr().Is6() && p.Addr().IsLinkLocalUnicast() {
+			continue // of one interface, which a zone in the address tells
+		}
+		source := far[p]
+		if !source.IsValid() {
+			source = m.ask(p, all)
+		}
+		if source.IsValid() {
+			n.addFar(p, source)
+		}
+	}
+}
+
+// ask asks the host's kernel from which address it reaches a prefix. The answer is zero if it does not know.
+func (m *mirror) ask(p netip.Prefix, all []netip.Prefix) netip.Addr {
+	a, ok := representative(p, all)
+	if !ok {
+		return netip.Addr{}
+	}
+	routes, err := m.host.RouteGet(a.AsSlice())
+	if err != nil || len(routes) == 0 {
+		return netip.Addr{}
+	}
+	source, ok := netip.AddrFromSlice(routes[0].Src)
+	if !ok {
+		return netip.Addr{}
+	}
+	return source.Unmap()
 }
 
 // has reports whether the host has an address.
-func (m *mirror) has(a netip.Addr) bool {
-	a = a.Unmap().WithZone("")
-	if a.IsLoopback() {
-		return true
-	}
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	_, ok := m.addrs[a]
-	return ok
+func (m *mirror) has(a netip.Addr) bool { return m.seen.Load().has(a) }
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }

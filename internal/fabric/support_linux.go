@@ -3,6 +3,7 @@ package fabric
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -44,6 +45,7 @@ const (
 	featureCapture   = "packet-socket"
 	featureRaw       = "raw-socket"
 	featureRepair    = "tcp-repair"
+	featureDiag      = "sock-diag"
 	featureIPv4      = "hold"
 	featureIPv6      = "hold-ipv6"
 )
@@ -58,6 +60,7 @@ func Supported() Support {
 		{Name: featureCapture, What: "hearing of what is held", Needed: true},
 		{Name: featureRaw, What: "refusing it", Needed: true},
 		{Name: featureRepair, What: "answering from any address", Since: "4.19", Needed: true},
+		{Name: featureDiag, What: "asking which sockets a program has", Since: "4.2", Needed: true},
 		{Name: featureIPv4, What: "all of it: a connection is held, and joined", Needed: true},
 		{Name: featureIPv6, What: "the same over IPv6"},
 	}}
@@ -89,7 +92,7 @@ func (s *Support) tryPieces() bool {
 	}
 	defer unix.Close(ns)
 	defer c.close()
-	m, err := newMirror(c)
+	m, err := newMirror(c, slog.New(slog.DiscardHandler))
 	if s.note(featureLoopback, err) {
 		defer m.close()
 	}
@@ -99,12 +102,15 @@ func (s *Support) tryPieces() bool {
 	}
 	heard, err := onCrew(c, func() (*capture, error) { return newCapture(0) })
 	if s.note(featureCapture, err) {
-		defer heard.file.Close()
+		defer heard.close()
 	}
 	var raw rawSockets
 	s.note(featureRaw, c.do(raw.open))
 	defer raw.close()
 	s.note(featureRepair, c.do(tryRepair))
+	var questions diag
+	s.note(featureDiag, c.do(questions.open))
+	defer questions.close()
 	for _, f := range s.Features {
 		if f.Needed && f.Err != nil && f.Err != ErrUntried {
 			return false
@@ -113,14 +119,14 @@ func (s *Support) tryPieces() bool {
 	return true
 }
 
-// tryRepair binds a socket to an address that is not there.
+// tryRepair binds a socket that may be anywhere.
 func tryRepair() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := makeLeg(unix.AF_INET)
 	if err != nil {
-		return fmt.Errorf("socket: %w", err)
+		return err
 	}
 	defer unix.Close(fd)
-	return bindAnyway(fd, netip.MustParseAddrPort("127.0.0.1:9"))
+	return unix.Bind(fd, sockaddr(netip.MustParseAddrPort("127.0.0.1:9")))
 }
 
 // tryWhole holds connections in a fabric and joins them.

@@ -2,24 +2,22 @@ package fabric
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
 
-	"github.com/seed51309289/quiver/internal/need"
 	"golang.org/x/sys/unix"
 )
 
 func TestSupportedFindsWhatNewNeeds(t *testing.T) {
+	inRoom(t)
 	s := Supported()
 	f, err := New(Config{})
 	if err != nil {
-		if s.Err() == nil {
-			t.Errorf("Supported finds nothing missing, but New: %v", err)
-		}
-		need.Missing(t, "netns", "%v", err)
+		t.Fatalf("New: %v; Supported: %v", err, s.Err())
 	}
 	defer f.Close()
 	if s.Err() != nil {
@@ -33,23 +31,15 @@ func TestSupportedFindsWhatNewNeeds(t *testing.T) {
 }
 
 func TestSupportedLeavesNothingOpen(t *testing.T) {
+	inRoom(t)
 	Supported() // opens what the runtime keeps
-	before := openFiles(t)
+	before := descriptors(t)
 	for range 3 {
 		Supported()
 	}
-	if now := openFiles(t); now > before {
-		t.Errorf("%d files are open, were %d", now, before)
+	if after := descriptors(t); !maps.Equal(before, after) {
+		t.Errorf("descriptors: %v, were %v", after, before)
 	}
-}
-
-func openFiles(t *testing.T) int {
-	t.Helper()
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(fds)
 }
 
 func TestMissingPieceIsNamedAndWhatStandsOnItUntried(t *testing.T) {
@@ -62,9 +52,15 @@ func TestMissingPieceIsNamedAndWhatStandsOnItUntried(t *testing.T) {
 	}
 }
 
+const nobodyVar = "QUIVER_TEST_NOBODY"
+
 func TestWithoutPrivilegesTheFirstPieceIsMissing(t *testing.T) {
-	if os.Geteuid() == 0 {
+	if os.Getenv(nobodyVar) == "" {
+		if asHost(t); os.Geteuid() != 0 {
+			t.Skip("only root can become another user")
+		}
 		again := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
+		again.Env = append(os.Environ(), roomVar+"="+roomUser, nobodyVar+"=1")
 		again.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}, Pdeathsig: syscall.SIGKILL}
 		if out, err := again.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
 			t.Errorf("as nobody: %v\n%s", err, out)

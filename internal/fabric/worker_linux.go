@@ -14,7 +14,7 @@ const workers = 2
 
 // A crew is threads that live in one network namespace and do there what they are given.
 type crew struct {
-	jobs chan job // unbuffered
+	jobs chan job // bounded by its size, 0
 	quit chan struct{}
 	once sync.Once
 	done sync.WaitGroup
@@ -22,7 +22,7 @@ type crew struct {
 
 type job struct {
 	do   func() error
-	done chan error
+	done chan error // bounded by its size, 1
 }
 
 // newCrew makes a network namespace and threads that live in it, and returns a descriptor of it.
