@@ -43,6 +43,11 @@ type Config struct {
 	FirstVersion Version
 	// HandshakeTimeout bounds connection establishment. 0 = 10 s, negative = none.
 	HandshakeTimeout time.Duration
+	// IgnoreUnreachable lets a client wait for a server that there is no way to yet:
+	// one that starts later, on a network that comes up. Otherwise Dial fails at once
+	// with an *UnreachableError if ICMP says so before the server has answered at all;
+	// Linux alone hears ICMP. Afterwards ICMP is never believed.
+	IgnoreUnreachable bool
 	// MaxIdleTimeout ends a silent connection; the smaller of both sides' counts.
 	// 0 = 30 s, negative = none.
 	MaxIdleTimeout time.Duration

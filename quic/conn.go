@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -22,8 +21,8 @@ import (
 //
 // When a connection ends, its blocked calls and all later ones return the
 // reason: *ApplicationError, *TransportError, *IdleTimeoutError,
-// *HandshakeTimeoutError, *StatelessResetError or *VersionNegotiationError. All
-// are net.ErrClosed.
+// *HandshakeTimeoutError, *UnreachableError, *StatelessResetError or
+// *VersionNegotiationError. All are net.ErrClosed.
 type Conn struct {
 	t        *Transport
 	listener *Listener // of a server's connection
@@ -61,6 +60,7 @@ type Conn struct {
 	tokens   *tokens   // of a client; nil = kept nowhere
 	extender *extender // nil = nobody follows extensions
 	notes    *notes    // nil = nobody listens
+	watched  *socket   // it hears ICMP for this connection; nil = it does not, or no longer
 
 	ctx    context.Context // nil = never asked for
 	cancel context.CancelCauseFunc
@@ -219,9 +219,10 @@ func (c *Conn) flush(now time.Time) {
 		c.quiet = nil
 	}
 	c.arm(now)
-	got, news, extender := c.newTokens(), c.newNotes(), c.takeExtender()
+	got, news, extender, watched := c.newTokens(), c.newNotes(), c.takeExtender(), c.takeWatched()
 	c.mu.Unlock()
 	c.t.batches.Put(b)
+	unwatch(watched)
 	c.tokens.put(got)
 	c.tell(news)
 	c.tellExtender(extender)
@@ -250,7 +251,7 @@ func (c *Conn) notSent(now time.Time, b *core.Batch, err error) {
 	case errors.Is(err, udp.ErrTooBig):
 		c.core.TooBig(now, b.Segment)
 	case errors.Is(err, udp.ErrUnreachable) && c.listener == nil && !c.core.Heard():
-		c.core.Abandon(now, fmt.Errorf("quic: dial %v: %w", c.RemoteAddr(), err))
+		c.core.Abandon(now, &UnreachableError{Addr: c.RemoteAddr(), Err: err})
 	}
 }
 
@@ -423,8 +424,9 @@ func (c *Conn) abandon(err error) {
 	c.mu.Lock()
 	c.core.Abandon(time.Now(), err)
 	c.drainEvents()
-	news, extender := c.newNotes(), c.takeExtender()
+	news, extender, watched := c.newNotes(), c.takeExtender(), c.takeWatched()
 	c.mu.Unlock()
+	unwatch(watched)
 	c.tell(news)
 	c.tellExtender(extender)
 }

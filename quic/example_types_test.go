@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"github.com/seed51309289/quiver/quic"
@@ -144,6 +145,14 @@ func ExampleHandshakeTimeoutError() {
 	_, ok := errors.AsType[*quic.HandshakeTimeoutError](err)
 	fmt.Println(ok)
 	// Output: true
+}
+
+func ExampleUnreachableError() {
+	var err error = &quic.UnreachableError{Addr: &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 443}, Err: syscall.ECONNREFUSED}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		fmt.Println("nobody listens there")
+	}
+	// Output: nobody listens there
 }
 
 func ExampleStatelessResetError() {

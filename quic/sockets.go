@@ -28,7 +28,7 @@ type socket struct {
 func newSocket(t *Transport, pc net.PacketConn) (*socket, error) {
 	s := &socket{t: t, addr: pc.LocalAddr()}
 	if c, ok := pc.(*net.UDPConn); ok {
-		fast, err := udp.New(c, udp.Config{})
+		fast, err := udp.New(c, udp.Config{Unreachable: s.unreachable})
 		if err != nil {
 			return nil, fmt.Errorf("quic: %w", err)
 		}

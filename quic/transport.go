@@ -154,7 +154,9 @@ func (t *Transport) begin(ctx context.Context, addr net.Addr, tlsConfig *tls.Con
 		c.abandon(err)
 		return nil, fmt.Errorf("quic: dial %v: %w", addr, err)
 	}
+	watched := t.watch(conf)
 	c.mu.Lock()
+	c.watched = watched
 	c.flush(time.Now())
 	return c, nil
 }

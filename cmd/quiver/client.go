@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"syscall"
 
 	"github.com/seed51309289/quiver/interop/endpoint"
 	"github.com/seed51309289/quiver/quic"
@@ -190,6 +191,7 @@ func clientHint(err error) string {
 		closed  *quic.TransportError
 		version *quic.VersionNegotiationError
 		silent  *quic.HandshakeTimeoutError
+		noWay   *quic.UnreachableError
 		dial    *endpoint.DialError
 	)
 	switch {
@@ -199,6 +201,8 @@ func clientHint(err error) string {
 		return "the server speaks neither HTTP/3 (h3) nor HTTP/0.9 (hq-interop), or not the one that --http asks for"
 	case errors.As(err, &version):
 		return "the server speaks other versions of QUIC than we do, or than --version allows"
+	case errors.As(err, &noWay) && errors.Is(err, syscall.ECONNREFUSED) && errors.As(err, &dial):
+		return "no server listens on UDP at " + dial.Host + "; one that listens on TCP at that port is another"
 	case errors.As(err, &silent) && errors.As(err, &dial):
 		return "nothing answered: is a QUIC server listening on UDP at " + dial.Host + ", and does UDP get through?"
 	}

@@ -6,10 +6,13 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -201,6 +204,16 @@ func TestSilentHostIsReportedWithAHint(t *testing.T) {
 	s := statusOf(err)
 	if s.code != exitFailed || s.Error() != "no connection to h:1: quic: handshake did not complete in time" ||
 		s.hint != "nothing answered: is a QUIC server listening on UDP at h:1, and does UDP get through?" {
+		t.Errorf("got %d, %v, hint %q", s.code, s, s.hint)
+	}
+}
+
+func TestClosedPortIsReportedWithAHint(t *testing.T) {
+	to := net.UDPAddrFromAddrPort(netip.MustParseAddrPort("192.0.2.1:1"))
+	err := clientError(t.Context(), &endpoint.DialError{Host: "h:1", Err: &quic.UnreachableError{Addr: to, Err: syscall.ECONNREFUSED}})
+	s := statusOf(err)
+	if s.code != exitFailed || s.Error() != "no connection to h:1: quic: no way to 192.0.2.1:1: connection refused" ||
+		s.hint != "no server listens on UDP at h:1; one that listens on TCP at that port is another" {
 		t.Errorf("got %d, %v, hint %q", s.code, s, s.hint)
 	}
 }

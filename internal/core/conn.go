@@ -276,6 +276,10 @@ func (c *Conn) AckDue(now Time) bool {
 // Conn that heard nothing after its first datagram is to be dropped.
 func (c *Conn) Heard() bool { return c.heard }
 
+// Answered reports whether a client has any answer: Heard, or a Retry or Version
+// Negotiation that it obeyed.
+func (c *Conn) Answered() bool { return c.heard || c.heardOther }
+
 // Established reports whether the handshake is complete.
 func (c *Conn) Established() bool { return c.complete }
 

@@ -147,6 +147,9 @@ func (r *Router[C]) Route(now time.Time, d *Datagram) Route[C] {
 	return r.routeInitial(now, d)
 }
 
+// Owner returns whom an ID belongs to that was issued here.
+func (r *Router[C]) Owner(id []byte) (conn C, ok bool) { return r.lookup(id) }
+
 func (r *Router[C]) lookup(id []byte) (conn C, ok bool) {
 	if len(id) == LocalIDLen {
 		conn, ok = r.own[binary.BigEndian.Uint64(id)]

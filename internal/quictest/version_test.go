@@ -31,7 +31,13 @@ func TestClientTriesAnotherVersion(t *testing.T) {
 	opts := RawOptions{Config: func(cfg *core.Config) { cfg.FirstVersion = wire.Version2 }}
 	r := NewRawServer(t, opts)
 	r.Replies = nil
+	if r.Conn.Answered() {
+		t.Error("answered before anything came")
+	}
 	r.SendDatagram(r.negotiation(0x1a2a3a4a, wire.Version1))
+	if !r.Conn.Answered() || r.Conn.Heard() {
+		t.Error("Version Negotiation is an answer that proves nothing: want Answered and not Heard")
+	}
 	if got := r.Conn.Version(); got != wire.Version1 {
 		t.Fatalf("RFC 9000 §6.2: version %v, want 1; %v", got, r.Conn.Err())
 	}
@@ -89,6 +95,9 @@ func TestClientObeysARetry(t *testing.T) {
 	r.SCID = []byte("retrycid")
 	r.rekey()
 	r.SendDatagram(r.retry(r.SCID, []byte("token")))
+	if !r.Conn.Answered() || r.Conn.Heard() {
+		t.Error("a Retry is an answer that proves little: want Answered and not Heard")
+	}
 	if len(r.Replies) == 0 {
 		t.Fatal("RFC 9000 §17.2.5: no second hello")
 	}
@@ -127,6 +136,9 @@ func TestForgedRetryIsIgnored(t *testing.T) {
 		r := NewRawServer(t, RawOptions{})
 		r.Replies = nil
 		r.SendDatagram(tt.packet(r))
+		if r.Conn.Answered() {
+			t.Errorf("%s is an answer", tt.name)
+		}
 		if len(r.Replies) > 0 {
 			t.Errorf("RFC 9000 §17.2.5.2: %s was obeyed: %v", tt.name, r.Describe())
 		}

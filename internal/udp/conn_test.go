@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -251,7 +252,7 @@ func TestEnvironmentOverridesConfig(t *testing.T) {
 			if got := (Config{}).withEnv(); got.DisableGSO != want || got.DisableGRO != want || got.DisableECN != want {
 				t.Errorf("with %q: %+v, want all %t", value, got, want)
 			}
-			if want := (Config{DisableGSO: true, DisableGRO: true, DisableECN: true}); want.withEnv() != want {
+			if want := (Config{DisableGSO: true, DisableGRO: true, DisableECN: true}); !reflect.DeepEqual(want.withEnv(), want) {
 				t.Errorf("with %q: the environment turned something on that Config disables", value)
 			}
 		})

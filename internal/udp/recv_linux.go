@@ -102,8 +102,8 @@ func (s *Socket) serve(trains []Train, handle func(arrived []Train)) error {
 			if n > 0 {
 				handle(trains[:n])
 			}
-			// A connected socket may have stopped early for an ICMP error instead of for want of datagrams.
-			if r.got < want && size < burst && !s.connected {
+			// Where ICMP errors come with any call, this one may have stopped early for one instead of for want of datagrams.
+			if r.got < want && size < burst && !s.async() {
 				return false
 			}
 		}
@@ -135,18 +135,26 @@ func (r *receiver) reset(want int) {
 	}
 }
 
-// recvmmsg returns false where there is nothing to read and the poller shall wait.
+// recvmmsg returns false where there is nothing to read and the poller shall wait. While somebody watches it looks at
+// the error queue before that, since a sender may have taken the error that tells of it.
 func (r *receiver) recvmmsg(fd uintptr) bool {
-	for {
+	for looks := 0; ; looks++ {
 		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.msgs[0])), uintptr(r.want),
 			unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case unix.EINTR:
 			continue
 		case unix.EAGAIN:
+			if r.socket.watch.on.Load() {
+				r.socket.drain(fd)
+			}
 			return false
 		case 0:
 			r.got = int(n)
+		default:
+			if looks < maxDrain && r.socket.watch.on.Load() && classOfErrno(errno) != nil && r.socket.drain(fd) > 0 {
+				continue
+			}
 		}
 		r.errno = errno
 		return true
@@ -184,8 +192,10 @@ func (r *receiver) train(i int, t *Train) bool {
 	return true
 }
 
-func (r *receiver) remote(i int) netip.AddrPort {
-	switch n := &r.names[i]; n.Family {
+func (r *receiver) remote(i int) netip.AddrPort { return r.address(&r.names[i]) }
+
+func (r *receiver) address(n *unix.RawSockaddrInet6) netip.AddrPort {
+	switch n.Family {
 	case unix.AF_INET:
 		n4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(n))
 		return netip.AddrPortFrom(netip.AddrFrom4(n4.Addr), networkOrder(&n4.Port))
@@ -197,15 +207,22 @@ func (r *receiver) remote(i int) netip.AddrPort {
 
 // control reads the control messages of one train.
 func (r *receiver) control(b []byte, t *Train) {
-	for len(b) >= unix.SizeofCmsghdr {
-		h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
-		if h.Len < unix.SizeofCmsghdr || uint64(h.Len) > uint64(len(b)) {
-			return
-		}
-		data := b[unix.CmsgLen(0):h.Len]
+	for h, data, rest := nextControl(b); h != nil; h, data, rest = nextControl(rest) {
 		r.controlMessage(h, data, t)
-		b = b[min(unix.CmsgSpace(len(data)), len(b)):]
 	}
+}
+
+// nextControl returns the first control message in b, nil if there is none, and what follows it.
+func nextControl(b []byte) (h *unix.Cmsghdr, data, rest []byte) {
+	if len(b) < unix.SizeofCmsghdr {
+		return nil, nil, nil
+	}
+	h = (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
+	if h.Len < unix.SizeofCmsghdr || uint64(h.Len) > uint64(len(b)) {
+		return nil, nil, nil
+	}
+	data = b[unix.CmsgLen(0):h.Len]
+	return h, data, b[min(unix.CmsgSpace(len(data)), len(b)):]
 }
 
 // controlMessage takes what it knows out of one control message and skips what it does not.

@@ -192,13 +192,13 @@ func (w *sender) fillBatch(buf []byte, segment int) []unix.Mmsghdr {
 // says that the socket is closed.
 func (w *sender) submit() error {
 	err := w.attempt()
-	if err == nil || !w.socket.connected {
-		return err
-	}
-	// A connected socket reports the ICMP error of an earlier datagram instead of sending this one. Once reported
-	// it is gone; an error of this datagram comes again.
-	if errno, ok := err.(syscall.Errno); ok && classOfErrno(errno) != nil {
-		return w.attempt()
+	for tries := 1; err != nil && tries < asyncRetries && w.socket.async(); tries++ {
+		// The call may have returned the ICMP error of an earlier datagram instead of sending this one. Once reported
+		// it is gone; an error of this datagram comes every time.
+		if errno, ok := err.(syscall.Errno); !ok || classOfErrno(errno) == nil {
+			break
+		}
+		err = w.attempt()
 	}
 	return err
 }

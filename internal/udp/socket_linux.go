@@ -27,6 +27,9 @@ type Socket struct {
 	gso      atomic.Bool
 	gsoErrno atomic.Uint32 // why a Write turned gso off, 0 = none did
 
+	unreachable func(*Unreachable) // nil = nobody is told
+	watch       watch
+
 	zones    zoneTable
 	receiver receiver // of the one reader
 
@@ -45,7 +48,7 @@ func New(c *net.UDPConn, cfg Config) (*Socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("udp: %w", err)
 	}
-	s := &Socket{conn: c, raw: raw, connected: c.RemoteAddr() != nil}
+	s := &Socket{conn: c, raw: raw, connected: c.RemoteAddr() != nil, unreachable: cfg.Unreachable}
 	s.local, _ = addrPort(c.LocalAddr())
 	var setupErr error
 	err = raw.Control(func(fd uintptr) { setupErr = s.setup(int(fd), cfg.withEnv()) })
@@ -147,6 +150,9 @@ func growBuffer(fd, want, force, option int) int {
 	}
 	return now / 2
 }
+
+// async reports whether a call may return the error of an earlier datagram.
+func (s *Socket) async() bool { return s.connected || s.watch.on.Load() }
 
 // LocalAddr implements Conn.
 func (s *Socket) LocalAddr() netip.AddrPort { return s.local }

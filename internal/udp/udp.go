@@ -89,6 +89,9 @@ type Config struct {
 
 	ReceiveBuffer int // bytes of SO_RCVBUF; 0 = 7 MiB, negative = leave it as it is
 	SendBuffer    int // bytes of SO_SNDBUF; 0 = 7 MiB, negative = leave it as it is
+
+	// Unreachable is told, by whoever reads, of ICMP messages while Socket.Watch is on. Linux alone has them.
+	Unreachable func(u *Unreachable)
 }
 
 // Stats says what a Socket got from the system and what happened to it since.

@@ -115,6 +115,7 @@ func runClient(ctx context.Context, e *Env, tc *testCase, keylog io.Writer, log 
 		cfg.NextProtos = []string{H3}
 	}
 	cfg.KeyLogWriter = keylog
+	tc.conf.IgnoreUnreachable = true // runners start both ends at once
 	c := Client{TLS: cfg, Conf: &tc.conf, Downloads: e.Downloads, PerURL: tc.connPerURL, Log: log}
 	if tc.updateKeys {
 		c.OnConn = func(conn *quic.Conn) { conn.UpdateKeys() }
