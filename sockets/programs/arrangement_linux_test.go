@@ -1,7 +1,6 @@
 package programs
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -10,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 // Ordinary users of every Debian: uid and gid.
@@ -39,13 +37,14 @@ type arrangement struct {
 	title          string // in the head of the table
 	server, client end
 	user           bool // both as an ordinary user, not as root
+	quick          bool // also without QUIVER_PROGRAMS=1
 }
 
 // arrangements are the columns, in order. The first is the control.
 var arrangements = []arrangement{
-	{name: "plain", title: "plain TCP", server: plain, client: plain},
-	{name: "inside", title: "inside", server: inside, client: inside},
-	{name: "outside", title: "outside", server: outside, client: outside},
+	{name: "plain", title: "plain TCP", server: plain, client: plain, quick: true},
+	{name: "inside", title: "inside", server: inside, client: inside, quick: true},
+	{name: "outside", title: "outside", server: outside, client: outside, quick: true},
 	{name: "mixed", title: "server inside, client outside", server: inside, client: outside},
 	{name: "server-gateway", title: "gateway before the server", server: behind, client: inside},
 	{name: "client-gateway", title: "gateway before the client", server: inside, client: behind},
@@ -58,31 +57,6 @@ var arrangements = []arrangement{
 
 // overQUIC reports whether what passes between the ends must be QUIC; else it must be TCP.
 func (a *arrangement) overQUIC() bool { return a.server != plain && a.client != plain }
-
-// commands are the subcommands of quiver that the arrangement needs.
-func (a *arrangement) commands() (list []string) {
-	if a.server.supervised() || a.client.supervised() {
-		list = append(list, "run")
-	}
-	if a.server == behind || a.client == behind {
-		list = append(list, "gateway")
-	}
-	return list
-}
-
-// helped remembers of which subcommands quiver --help knows: name to bool.
-var helped sync.Map
-
-// knows reports whether the program quiver has a subcommand.
-func knows(quiver, command string) bool {
-	if known, ok := helped.Load(command); ok {
-		return known.(bool)
-	}
-	out, err := exec.Command(quiver, command, "--help").CombinedOutput()
-	known := err == nil && bytes.Contains(out, []byte("quiver "+command))
-	helped.Store(command, known)
-	return known
-}
 
 // serve returns the command line that runs a server's script.
 func (p *place) serve(script string) []string {

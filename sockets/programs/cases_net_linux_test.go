@@ -79,7 +79,8 @@ func netcats() []program {
 			tools: []string{"rsync"}, moves: midSize,
 			server: `printf 'use chroot = no\n[files]\npath = %s\n[in]\npath = %s\nread only = no\n' $WWW $PWD/in >conf
 mkdir -m 777 in; chmod 755 .; touch log; tail -f log & exec rsync --daemon --no-detach --log-file=$PWD/log --config=conf --address=$HOST --port=$PORT`, ready: "rsyncd version",
-			client: `rsync rsync://$AT/files/mid got; cmp got $WWW/mid; rsync got rsync://$AT/in/; rsync --checksum --out-format=%n got rsync://$AT/in/ >again; test ! -s again`,
+			// It says that it listens before it does.
+			client: `until rsync --list-only rsync://$AT/; do sleep 0.05; done; rsync rsync://$AT/files/mid got; cmp got $WWW/mid; rsync got rsync://$AT/in/; rsync --checksum --out-format=%n got rsync://$AT/in/ >again; test ! -s again`,
 			user:   true,
 		},
 	}
