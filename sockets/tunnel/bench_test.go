@@ -3,8 +3,10 @@
 package tunnel
 
 import (
+	"fmt"
 	"io"
 	"net"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -113,27 +115,49 @@ func benchmarkPingPong(b *testing.B, near, far net.Conn) {
 	b.ReportMetric(float64((cpuTime()-start).Nanoseconds())/float64(b.N), "cpu-ns/op")
 }
 
-// BenchmarkDial opens a stream, waits for the STATUS, and closes it.
+// BenchmarkDial opens a stream, waits for the STATUS, and closes it: one after
+// the other, and fifty at once.
 func BenchmarkDial(b *testing.B) {
-	w := onLoopback(b, Options{})
-	w.handleBy(func(in *Incoming) {
-		if s, err := in.Accept(); err == nil {
-			s.CloseWrite()
-			s.Read(make([]byte, 1))
-			s.Close()
-		}
-	})
-	target := w.target()
-	b.ReportAllocs()
-	start := cpuTime()
-	for b.Loop() {
-		s, err := w.dialer.Dial(background, target)
-		if err != nil {
-			b.Fatal(err)
-		}
-		s.CloseWrite()
-		s.Read(make([]byte, 1))
-		s.Close()
+	for _, parallel := range []int{1, 50} {
+		b.Run(fmt.Sprintf("parallel=%d", parallel), func(b *testing.B) {
+			w := onLoopback(b, Options{})
+			w.handleBy(func(in *Incoming) {
+				if s, err := in.Accept(); err == nil {
+					s.CloseWrite()
+					s.Read(make([]byte, 1))
+					s.Close()
+				}
+			})
+			target := w.target()
+			dial := func() {
+				s, err := w.dialer.Dial(background, target)
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				s.CloseWrite()
+				s.Read(make([]byte, 1))
+				s.Close()
+			}
+			dial()
+			b.ReportAllocs()
+			b.ResetTimer()
+			start := cpuTime()
+			var wg sync.WaitGroup
+			left := make(chan struct{}, b.N)
+			for range b.N {
+				left <- struct{}{}
+			}
+			close(left)
+			for range parallel {
+				wg.Go(func() {
+					for range left {
+						dial()
+					}
+				})
+			}
+			wg.Wait()
+			b.ReportMetric(float64((cpuTime()-start).Nanoseconds())/float64(b.N), "cpu-ns/op")
+		})
 	}
-	b.ReportMetric(float64((cpuTime()-start).Nanoseconds())/float64(b.N), "cpu-ns/op")
 }
