@@ -15,6 +15,10 @@ import (
 // legPatience is how long a program's socket may take to answer ours. Both are on this host: it does so at once, or it is gone.
 const legPatience = 10 * time.Second
 
+// legBuffer is how much a leg holds in each direction, in bytes. The other end is on this host, so more would only leave the
+// processor's cache; the system may allow less.
+const legBuffer = 512 << 10
+
 // portTries is how often another port is tried for a peer whose own is taken.
 const portTries = 8
 
@@ -44,6 +48,8 @@ var legOptions = []struct {
 }{
 	{what: "mark a socket", level: unix.SOL_SOCKET, name: unix.SO_MARK, value: int(mark)},
 	{what: "take urgent data in line", level: unix.SOL_SOCKET, name: unix.SO_OOBINLINE, value: 1},
+	{what: "size a receive buffer", level: unix.SOL_SOCKET, name: unix.SO_RCVBUF, value: legBuffer},
+	{what: "size a send buffer", level: unix.SOL_SOCKET, name: unix.SO_SNDBUF, value: legBuffer},
 	{what: "bind to addresses of others", level: unix.SOL_IPV6, name: unix.IPV6_FREEBIND, value: 1, only: unix.AF_INET6},
 	{what: "repair mode", level: unix.IPPROTO_TCP, name: unix.TCP_REPAIR, value: unix.TCP_REPAIR_ON},
 }
