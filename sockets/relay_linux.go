@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/seed51309289/quiver/internal/fabric"
+	"golang.org/x/sys/unix"
 )
 
 // overTCP connects to the destination as the program would have: from its address and port, if they can be had.
@@ -43,6 +44,8 @@ func (f tcpFar) drop() { reset(f.conn) }
 // relay carries bytes between two TCP connections until both directions have ended; the kernel moves them (splice). Ends and resets of
 // one are those of the other. It returns how many bytes came from a, and from b.
 func relay(a, b *net.TCPConn) (fromA, fromB uint64) {
+	inLine(a)
+	inLine(b)
 	var both sync.WaitGroup
 	both.Go(func() { fromB = carry(a, b) })
 	both.Go(func() { fromA = carry(b, a) })
@@ -53,10 +56,11 @@ func relay(a, b *net.TCPConn) (fromA, fromB uint64) {
 }
 
 func carry(to, from *net.TCPConn) uint64 {
-	n, err := io.Copy(to, from)
+	n, err := copyAll(to, from)
 	switch {
 	case err == nil:
 		to.CloseWrite()
+	case errors.Is(err, net.ErrClosed): // the other direction has met a reset
 	case isReset(err):
 		reset(to)
 		reset(from)
@@ -65,6 +69,34 @@ func carry(to, from *net.TCPConn) uint64 {
 		from.CloseRead()
 	}
 	return uint64(n)
+}
+
+// copyAll copies to the end of from. splice takes urgent data for the end, which reading goes past.
+func copyAll(to io.Writer, from *net.TCPConn) (total int64, err error) {
+	for {
+		n, err := io.Copy(to, from)
+		total += n
+		if err != nil {
+			return total, err
+		}
+		var past [1]byte
+		if _, err := from.Read(past[:]); err == io.EOF {
+			return total, nil
+		} else if err != nil {
+			return total, err
+		}
+		total++
+		if _, err := to.Write(past[:]); err != nil {
+			return total, err
+		}
+	}
+}
+
+// inLine has urgent data of a connection come with the rest, rather than be lost.
+func inLine(c *net.TCPConn) {
+	if raw, err := c.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_OOBINLINE, 1) })
+	}
 }
 
 // reset ends a connection at once, with RST.
