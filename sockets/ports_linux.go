@@ -52,7 +52,7 @@ func (p *ports) init(s *supervisor) {
 
 // listen opens what the policy wants for a listener of the program at addr. What is open stays open when the listener ends, since the
 // connections that it accepted go on; nobody is let in then, because nobody listens. The errors are those of bind.
-func (p *ports) listen(addr netip.AddrPort, asked bool) error {
+func (p *ports) listen(addr netip.AddrPort, asked, only6 bool) error {
 	d := p.s.conf.Policy.Listen(addr)
 	if asked {
 		d = p.s.conf.Policy.AskedListen(addr)
@@ -70,7 +70,7 @@ func (p *ports) listen(addr netip.AddrPort, asked bool) error {
 		l.UDP, l.Via = p.endpoints[d.UDP].port, control.QUIC
 	}
 	if d.TCP {
-		if err := p.openTCP(addr); err != nil {
+		if err := p.openTCP(addr, only6); err != nil {
 			return err
 		}
 		l.Via = strings.TrimPrefix(l.Via+"+tcp", "+")
@@ -140,11 +140,18 @@ func (p *ports) serve(sock *net.UDPConn) (*endpoint, error) {
 }
 
 // openTCP listens on the host for those who come over plain TCP.
-func (p *ports) openTCP(addr netip.AddrPort) error {
+func (p *ports) openTCP(addr netip.AddrPort, only6 bool) error {
 	if p.plain[addr] != nil {
 		return nil
 	}
-	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(addr))
+	network := "tcp"
+	switch { // package net would take 0.0.0.0 for both families
+	case addr.Addr().Is4():
+		network = "tcp4"
+	case only6:
+		network = "tcp6"
+	}
+	l, err := net.ListenTCP(network, net.TCPAddrFromAddrPort(addr))
 	if err != nil {
 		return err
 	}

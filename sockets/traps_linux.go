@@ -175,6 +175,19 @@ func isTCP(fd int) bool {
 	return err == nil && (proto == unix.IPPROTO_TCP || proto == unix.IPPROTO_MPTCP)
 }
 
+// canListen reports whether a socket is in one of the states in which listen succeeds; the kernel says no in all others.
+func canListen(fd int) bool {
+	const closed, listens = 7, 10 // of enum in linux/tcp_states.h
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	return err != nil || info.State == closed || info.State == listens
+}
+
+// isIPv6Only reports whether a socket leaves IPv4 to others.
+func isIPv6Only(fd int) bool {
+	v, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+	return err == nil && v != 0
+}
+
 // bindsAnywhere reports whether a socket may bind to addresses that the host lacks, because its program asked for that.
 func bindsAnywhere(fd int) bool {
 	for _, o := range [][2]int{{unix.SOL_IP, unix.IP_FREEBIND}, {unix.SOL_IP, unix.IP_TRANSPARENT}, {unix.SOL_IPV6, unix.IPV6_FREEBIND}, {unix.SOL_IPV6, unix.IPV6_TRANSPARENT}} {
@@ -198,13 +211,13 @@ func (t *traps) listen(c *seccomp.Call) {
 		return
 	}
 	defer unix.Close(sock)
-	if !isTCP(sock) || !t.s.fabric.Owns(sock) {
+	if !isTCP(sock) || !canListen(sock) || !t.s.fabric.Owns(sock) {
 		c.Continue()
 		return
 	}
 	at, err := boundTo(sock)
 	if err == nil {
-		err = t.s.ports.listen(at, markOf(sock) == fabric.MarkProto)
+		err = t.s.ports.listen(at, markOf(sock) == fabric.MarkProto, isIPv6Only(sock))
 	}
 	if err != nil {
 		c.Errno(errnoOf(err))
