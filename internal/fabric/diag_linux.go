@@ -168,7 +168,7 @@ func (f *Fabric) hearEnds(listenerEnded func(Socket)) {
 // ended is called with a socket that has ended.
 func (f *Fabric) ended(s Socket, listenerEnded func(Socket)) {
 	if !s.Remote.IsValid() {
-		if listenerEnded != nil {
+		if listenerEnded != nil && s.Local.Port() != 0 {
 			listenerEnded(s)
 		}
 		return

@@ -147,8 +147,12 @@ func (f *Fabric) NS() int { return f.ns }
 // Local reports whether the host has an address; all of 127.0.0.0/8 and ::1 are its own. An unspecified address is no address.
 func (f *Fabric) Local(a netip.Addr) bool { return f.mirror.has(a) }
 
-// Socket makes a socket of the fabric, as socket(2) does, with a mark. The caller owns the descriptor.
+// Socket makes a socket of the fabric, as socket(2) does, with a mark. The caller owns the descriptor. Multipath TCP is TCP, to which it
+// falls back among strangers: a connect of a socket of its own never ends when it is joined, since crossed SYNs leave it behind.
 func (f *Fabric) Socket(domain, typ, proto int, mark uint32) (int, error) {
+	if proto == unix.IPPROTO_MPTCP {
+		proto = unix.IPPROTO_TCP
+	}
 	if ready := f.stocked(domain, typ, proto); ready != nil && mark == 0 {
 		fd, err := ready.take()
 		if err == nil && typ&unix.SOCK_NONBLOCK != 0 {

@@ -19,13 +19,13 @@ var copied = []string{
 	"net/ipv4/tcp_congestion_control", "net/ipv4/tcp_fastopen", "net/ipv4/tcp_window_scaling", "net/ipv4/tcp_stdurg",
 	"net/ipv6/bindv6only", "net/ipv6/conf/default/hop_limit",
 	"net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/default/disable_ipv6", "net/ipv6/conf/lo/disable_ipv6",
-	"net/mptcp/enabled",
 }
 
 // set are those that differ, because nothing is far away here.
 var set = map[string]string{
 	"net/ipv4/tcp_slow_start_after_idle": "0", // a connection keeps its speed after a silence
 	"net/ipv4/tcp_no_metrics_save":       "1", // no peer is remembered by its address
+	"net/mptcp/enabled":                  "0", // see Socket; Go takes TCP then
 	// A peer that connects again from the same port comes again to a socket of ours which may wait for late packets still. There are none;
 	// time stamps, which this needs, are always on.
 	"net/ipv4/tcp_timestamps":     "1",
