@@ -32,6 +32,19 @@ func completeFlags(root *cobra.Command) {
 	completeRun(find(root, "interop", "run"))
 	completeGateway(find(root, "gateway"))
 	completePlugins(root)
+	completeLayer(find(root, "run"))
+}
+
+// completeLayer is for quiver run, of which everything behind the flags is somebody else's command line.
+func completeLayer(cmd *cobra.Command) {
+	completeWords(cmd, "mode", modeNames...)
+	completeWords(cmd, "fallback", "fail", "tcp")
+	completeWords(cmd, "ports", "shared", "same")
+	completeWords(cmd, "cc", congestionControllers...)
+	completeDirs(cmd, "qlog")
+	cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
 }
 
 func completeGateway(cmd *cobra.Command) {
