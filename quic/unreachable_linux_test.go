@@ -384,6 +384,29 @@ func TestManyRefusalsHarmNoOtherConnection(t *testing.T) {
 	wantDeaf(t, tr, "after all dials")
 }
 
+// TestClosedPortAcrossALinkIsKnownAtOnce asks another host, which quotes as much as its kernel likes.
+func TestClosedPortAcrossALinkIsKnownAtOnce(t *testing.T) {
+	for _, v := range []struct{ name, local, remote, from string }{
+		{"IPv4", "10.9.0.1/24", "10.9.0.9/24", "0.0.0.0:0"},
+		{"IPv6", "fd00::1/64", "fd00::9/64", "[::]:0"},
+		{"IPv4 on a socket for both", "10.9.0.1/24", "10.9.0.9/24", "[::]:0"},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			if !nstest.Enter(t) {
+				return
+			}
+			h := onHosts(t, v.local, v.remote, v.from)
+			nobody := net.UDPAddrFromAddrPort(netip.AddrPortFrom(h.server.Addr(), h.server.Port()+1))
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			if _, err := h.client.Dial(ctx, nobody, h.clientTLS, nil); !errors.Is(err, syscall.ECONNREFUSED) {
+				t.Errorf("Dial: %v, want ECONNREFUSED", err)
+			}
+			h.pair() // and the server at the next port is reached
+		})
+	}
+}
+
 func TestEarlyDialOfAClosedPortEndsTheConnection(t *testing.T) {
 	clientTLS, _ := configs()
 	tr := openTransport(t, "127.0.0.1:0")
