@@ -165,7 +165,13 @@ func (r *running) wait() int {
 // says waits until the run has said something.
 func (r *running) says(what string) {
 	r.t.Helper()
-	deadline := time.After(testLimit)
+	r.saysWithin(testLimit, what)
+}
+
+// saysWithin is says for what takes longer.
+func (r *running) saysWithin(limit time.Duration, what string) {
+	r.t.Helper()
+	deadline := time.After(limit)
 	for {
 		r.out.mu.Lock()
 		found, more := strings.Contains(r.out.b.String(), what), r.out.more
@@ -220,7 +226,7 @@ func inNamespaces(t *testing.T, f func(w *world)) {
 		return
 	}
 	t.Parallel()
-	cmd := exec.Command(os.Args[0], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.v", "-test.timeout=60s")
+	cmd := exec.Command(os.Args[0], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.v", "-test.timeout="+worldLimit())
 	cmd.Env = append(os.Environ(), "SOCKETS_TEST_INSIDE="+t.Name())
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNET | unix.CLONE_NEWNS,

@@ -123,10 +123,8 @@ func (s *supervisor) overQUIC(ctx context.Context, held *fabric.Held, d policy.D
 }
 
 func (s *supervisor) dial(ctx context.Context, held *fabric.Held, d policy.Decision) (*tunnel.Stream, error) {
-	ctx, stop := untilClosed(ctx, d.Peer)
-	defer stop()
 	expect := s.expected(d)
-	stream, err := s.dialer.Dial(ctx, tunnel.Target{
+	return s.dialer.Dial(ctx, tunnel.Target{
 		Peer: d.Peer,
 		Key:  expect,
 		TLS: func() (*tls.Config, error) {
@@ -139,10 +137,6 @@ func (s *supervisor) dial(ctx context.Context, held *fabric.Held, d policy.Decis
 		Optimistic:    d.Optimistic,
 		OwnConnection: s.conf.OwnConnections,
 	})
-	if closed := context.Cause(ctx); err != nil && closed != nil && !errors.Is(closed, ctx.Err()) {
-		err = &tunnel.PeerError{Peer: d.Peer, Err: closed}
-	}
-	return stream, err
 }
 
 type quicFar struct{ stream *tunnel.Stream }
