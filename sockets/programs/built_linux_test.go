@@ -58,7 +58,7 @@ func (b *built) need(t testing.TB, names ...string) {
 var static = append(os.Environ(), "CGO_ENABLED=0")
 
 func (b *built) goBuild(name, pkg string, env []string) error {
-	cmd := exec.Command("go", "build", "-o", filepath.Join(b.dir, name), pkg)
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", filepath.Join(b.dir, name), pkg)
 	cmd.Env = env
 	return run(cmd)
 }

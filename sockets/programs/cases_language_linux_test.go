@@ -37,7 +37,7 @@ func languages() []program {
 		},
 		{
 			name: "Go, static", shows: "net/http without cgo, listener with MPTCP; 500 requests, addresses, abort, deadline, refusal",
-			setup: []string{"gohttp"}, user: true, quick: true, spare: []string{"CLOSED"}, moves: 10e6,
+			setup: []string{"gohttp"}, user: true, spare: []string{"CLOSED"}, moves: 10e6,
 			server: `exec $BIN/gohttp server $AT`, ready: "listening",
 			client: `exec $BIN/gohttp client $AT $HOST:$CLOSED $SAME`, check: allDone,
 		},

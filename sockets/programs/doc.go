@@ -6,7 +6,7 @@
 // `quiver run`, in which polarity, which end is plain and stands behind `quiver gateway`, and as which user. The first column is
 // plain TCP, which proves the row itself. What came of it is the table of docs/programs.md.
 //
-//	go test ./sockets/programs                                   two or three quick rows
+//	go test ./sockets/programs                                   two quick rows
 //	QUIVER_PROGRAMS=1 go test -parallel 4 ./sockets/programs     all rows in all arrangements
 //	QUIVER_PROGRAMS=1 go test -parallel 4 ./sockets/programs -update     and writes docs/programs.md from what was seen
 //
