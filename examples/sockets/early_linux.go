@@ -38,7 +38,7 @@ func (s *stage) earlyDelay() time.Duration {
 
 // playEarly runs the same program again and again.
 func playEarly(s *stage) error {
-	if err := s.connect(netsim.LinkConfig{Delay: s.earlyDelay()}); err != nil {
+	if err := s.connect(netsim.LinkConfig{Delay: s.earlyDelay()}, ""); err != nil {
 		return err
 	}
 	if _, err := s.server.serve(s.program("answer", s.server.at(7201)), listening); err != nil {

@@ -82,7 +82,7 @@ func (m *measured) share() float64 { return float64(m.late) / float64(max(len(m.
 
 // playLossy measures what losses cost, and whom.
 func playLossy(s *stage) error {
-	if err := s.connect(netsim.LinkConfig{Delay: s.lossyDelay(), Loss: lossShare, LossOfAll: true}); err != nil {
+	if err := s.connect(netsim.LinkConfig{Delay: s.lossyDelay(), Loss: lossShare, LossOfAll: true}, ""); err != nil {
 		return err
 	}
 	var all, last []measured

@@ -104,7 +104,7 @@ func perform(ctx context.Context, o options, out io.Writer) error {
 }
 
 func (p play) on(ctx context.Context, o options, out io.Writer) (err error) {
-	s, err := newStage(ctx, o, out)
+	s, err := newStage(ctx, o, p.name, out)
 	if err != nil {
 		return err
 	}

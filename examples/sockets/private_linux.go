@@ -145,7 +145,7 @@ func (s *stage) speak(p protocol, way string, port int, serverFlags, clientFlags
 
 // scene starts a server, asks it, and returns what passed between them.
 func (s *stage) scene(p protocol, serve, call []string) (packets []byte, said string, err error) {
-	if err := s.connect(netsim.LinkConfig{}); err != nil {
+	if err := s.connect(netsim.LinkConfig{}, s.file("path.pcapng")); err != nil {
 		return nil, "", err
 	}
 	defer func() {

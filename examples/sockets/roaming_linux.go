@@ -25,7 +25,7 @@ type roamed struct {
 
 // playRoaming changes the address of a client in the middle of a session.
 func playRoaming(s *stage) error {
-	if err := s.connect(netsim.LinkConfig{Delay: 5 * time.Millisecond}); err != nil {
+	if err := s.connect(netsim.LinkConfig{Delay: 5 * time.Millisecond}, ""); err != nil {
 		return err
 	}
 	plain, err := s.roam("plain TCP", 7001, "", "")

@@ -84,8 +84,8 @@ type stage struct {
 	count          int   // of files made
 }
 
-// newStage makes the hosts.
-func newStage(ctx context.Context, o options, out io.Writer) (*stage, error) {
+// newStage makes the hosts, and a directory for a play.
+func newStage(ctx context.Context, o options, play string, out io.Writer) (*stage, error) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return nil, fmt.Errorf("make the mounts private: %w", err)
 	}
@@ -93,7 +93,11 @@ func newStage(ctx context.Context, o options, out io.Writer) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{options: o, ctx: ctx, out: out, dir: os.Getenv(insideVar), quiver: os.Getenv(quiverVar), self: self}
+	dir := filepath.Join(os.Getenv(insideVar), play)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return nil, err
+	}
+	s := &stage{options: o, ctx: ctx, out: out, dir: dir, quiver: os.Getenv(quiverVar), self: self}
 	s.client, err = s.newHost("client", netsim.Left)
 	if err == nil {
 		s.server, err = s.newHost("server", netsim.Right)
@@ -144,10 +148,11 @@ type path struct {
 const seed = 2
 
 // connect joins the hosts by a path that is the same in both directions. What
-// reaches the server, and what leaves it, is recorded.
-func (s *stage) connect(link netsim.LinkConfig) error {
+// reaches the server, and what leaves it, is recorded in the file trace, if it is
+// named: a path that writes files can be late.
+func (s *stage) connect(link netsim.LinkConfig, trace string) error {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.ctx))
-	p := &path{cancel: cancel, done: make(chan error, 1), trace: s.file("path.pcapng")}
+	p := &path{cancel: cancel, done: make(chan error, 1), trace: trace}
 	ready := make(chan struct{})
 	go func() {
 		_, err := netsim.RunVeth(ctx, netsim.RelayConfig{
@@ -166,12 +171,12 @@ func (s *stage) connect(link netsim.LinkConfig) error {
 	}
 }
 
-// disconnect ends the path and returns what was recorded: a pcapng file.
+// disconnect ends the path and returns what was recorded, in pcapng.
 func (s *stage) disconnect() ([]byte, error) {
 	p := s.path
 	s.path = nil
 	p.cancel()
-	if err := <-p.done; err != nil {
+	if err := <-p.done; err != nil || p.trace == "" {
 		return nil, err
 	}
 	return os.ReadFile(p.trace)
