@@ -118,8 +118,8 @@ func judgeLossy(plain, tunneled, layered measured) error {
 	switch {
 	case one < 2*lossShare:
 		return errors.New("in one TCP connection nothing waited for losses, so that nothing is shown")
-	case many > one/2:
-		return fmt.Errorf("%s of the messages were late under quiver run, and %s in one TCP connection: want less than half", percent(many), percent(one))
+	case many > one*2/3:
+		return fmt.Errorf("%s of the messages were late under quiver run, and %s in one TCP connection: want two thirds at most", percent(many), percent(one))
 	}
 	return nil
 }
