@@ -25,8 +25,8 @@ func (s *supervisor) incoming(in *tunnel.Incoming) {
 		return
 	}
 	d := s.conf.Policy.Listen(to)
-	if !d.QUIC {
-		in.Refuse(tcpq.Refused)
+	if !d.QUIC { // ours is not reached so, but another run may have a listener at this port that is
+		s.turnAway(in, to, syscall.ECONNREFUSED)
 		return
 	}
 	if !s.allowed(in, d.Allow) {

@@ -55,6 +55,22 @@ func TestAProgramHearsWhyItIsNotConnected(t *testing.T) {
 	})
 }
 
+func TestRunsThatServeDifferentPortsShareAHost(t *testing.T) {
+	inModes(t, func(w *world, mode string) {
+		first := w.start(mode+" listen=7000", "echo", "127.0.0.1:7000")
+		first.says("listening at")
+		second := w.start(mode+" listen=7001", "echo", "127.0.0.1:7001")
+		second.says("listening at")
+		for _, at := range []string{"127.0.0.1:7000", "127.0.0.1:7001"} {
+			client := w.start(mode+" to="+at, "ask", at, "hello")
+			client.says(`answer "hello" <nil>`)
+			client.wantExit(0)
+		}
+		nobody := w.start(mode+" to=127.0.0.1:7002", "ask", "127.0.0.1:7002", "x")
+		nobody.says("dial: connection refused")
+	})
+}
+
 func TestAProgramReachesItsOwnListenersWithoutQUIC(t *testing.T) {
 	inModes(t, func(w *world, mode string) {
 		r := w.start(mode, "both", "127.0.0.1:7000")
