@@ -21,7 +21,7 @@ type layerOptions struct {
 	policyFile, fallback, ports, mode, cc, qlog string
 	to, listen, proto                           []string
 	udpPort                                     uint16
-	own, uring                       bool
+	own, uring                                  bool
 	standalone                                  bool
 	verbose                                     int
 	identity                                    identityOptions
