@@ -54,6 +54,13 @@ func (s *supervisor) answer(held *fabric.Held) {
 	defer s.conns.remove(c)
 	ctx, cancel := context.WithTimeout(s.wanted, connectLimit)
 	defer cancel()
+	go func() {
+		select {
+		case <-held.Gone():
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	there, err := s.reach(ctx, held, d, c)
 	if err != nil {
 		s.refuse(held, d, err)
