@@ -55,7 +55,8 @@ type Conn struct {
 	datagramArrived, datagramRoom cond
 	closeErr                      error
 
-	flushLater func() // afterOthers; nil = never needed
+	flushLater func()   // afterOthers; nil = never needed
+	lastFilled StreamID // plus one, of the stream that a BuffersReader wrote to; 0 = none
 
 	tokens   *tokens   // of a client; nil = kept nowhere
 	extender *extender // nil = nobody follows extensions

@@ -125,3 +125,67 @@ func TestTheEndOfTheHandshakeCarriesTheFirstRequest(t *testing.T) {
 		w.accept(l)
 	})
 }
+
+// gate is a BuffersReader that has a little whenever it is opened.
+type gate struct {
+	open chan struct{} // bounded by its users
+	have bool
+}
+
+func (g *gate) Read([]byte) (int, error) { panic("BUG: a copy") }
+
+func (g *gate) ReadBuffers(b [][]byte) (int, error) {
+	if !g.have {
+		return 0, nil
+	}
+	g.have = false
+	return copy(b[0], "fifty bytes of what a program may have to say now."), nil
+}
+
+func (g *gate) WaitReadable() error {
+	if _, ok := <-g.open; !ok {
+		return io.EOF
+	}
+	g.have = true
+	return nil
+}
+
+// TestReadersThatHaveALittleAtOnceShareDatagrams wakes the readers of twenty
+// streams together, and one of them alone.
+func TestReadersThatHaveALittleAtOnceShareDatagrams(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // who flushes later runs when all have had their turn
+	inWorld(t, calm, func(w *world) {
+		out := &counted{PacketConn: w.client.Conn}
+		w.client.Conn = out
+		c, s := w.pair(nil, nil)
+		const readers = 20
+		gates := make([]*gate, readers)
+		for i := range gates {
+			gates[i] = &gate{open: make(chan struct{}, 1)}
+			cs, _ := w.streams(c, s)
+			go cs.ReadFrom(gates[i])
+		}
+		time.Sleep(time.Second)
+		before := out.sent.Load()
+		for _, g := range gates {
+			g.open <- struct{}{}
+		}
+		synctest.Wait()
+		if sent := out.sent.Load() - before; sent > 3 {
+			t.Errorf("50 bytes of each of %d readers left in %d datagrams, want 2 or 3", readers, sent)
+		}
+		time.Sleep(time.Second)
+		for range 3 {
+			before = out.sent.Load()
+			gates[0].open <- struct{}{}
+			synctest.Wait()
+			if sent := out.sent.Load() - before; sent != 1 {
+				t.Errorf("50 bytes of one reader left in %d datagrams, want 1", sent)
+			}
+			time.Sleep(time.Second)
+		}
+		for _, g := range gates {
+			close(g.open)
+		}
+	})
+}

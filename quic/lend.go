@@ -147,14 +147,23 @@ func (s *SendStream) reserve(l *loan, want int) (err error) {
 }
 
 // commit sends the first n bytes of what was reserved, and gives the rest back.
+// Something small waits until others that can run have had their turn, if the
+// last was of another stream: where one reader has something, more are likely to.
 func (s *SendStream) commit(l *loan, n int) error {
 	c := s.out.c
 	c.mu.Lock()
 	err := c.core.Commit(s.out.s, l.pieces[:l.n], n)
 	l.n = 0
-	if err == nil && n > 0 {
+	switch id := s.out.streamID() + 1; {
+	case err != nil || n == 0:
+	case n <= smallWrite && id != c.lastFilled:
+		c.lastFilled = id
+		c.flushSoon()
+		return nil
+	default:
 		c.flushWritten(n)
 	}
+	err = s.out.publicError(err)
 	c.mu.Unlock()
-	return s.out.publicError(err)
+	return err
 }

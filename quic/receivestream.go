@@ -75,6 +75,16 @@ func (t *Transport) copy(w io.Writer, r io.Reader) (int64, error) {
 	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, buf[:])
 }
 
+// PeerReset returns a *StreamError if the peer has reset the stream, also while
+// Read still has bytes that the reset left alone (see
+// SendStream.SetReliableBoundary). Otherwise it returns nil.
+func (s *ReceiveStream) PeerReset() error {
+	c := s.in.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return s.in.publicError(c.core.ResetErr(s.in.s))
+}
+
 // CancelRead gives up the reading direction and asks the peer to stop sending,
 // with an error code of the application (RFC 9000 §3.5). What was not read is
 // dropped; reads fail with a *StreamError from now on. Codes above 2^62-1 count

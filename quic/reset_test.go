@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/seed51309289/quiver/quic"
 )
@@ -52,6 +53,29 @@ func TestBoundaryNeedsThePeersConsent(t *testing.T) {
 		var se *quic.StreamError
 		if _, err := io.ReadAll(in); !errors.As(err, &se) || se.Code != 9 {
 			t.Errorf("read: %v, want code 9", err)
+		}
+	})
+}
+
+func TestPeerResetIsKnownBeforeWhatItLeavesAloneIsRead(t *testing.T) {
+	both := &quic.Config{EnableStreamResetPartialDelivery: true}
+	inWorld(t, calm, func(w *world) {
+		c, s := w.pair(both, both)
+		cs, ss := w.streams(c, s)
+		cs.Write([]byte("last words"))
+		cs.SetReliableBoundary()
+		time.Sleep(rtt)
+		if err := ss.PeerReset(); err != nil {
+			t.Errorf("before the reset: %v, want none", err)
+		}
+		cs.CancelWrite(9)
+		time.Sleep(rtt)
+		var se *quic.StreamError
+		if err := ss.PeerReset(); !errors.As(err, &se) || !se.Remote || se.Code != 9 {
+			t.Errorf("after the reset: %v, want code 9 of the peer", err)
+		}
+		if got, err := io.ReadAll(ss); string(got) != "last words" || !errors.As(err, &se) {
+			t.Errorf("read %q, %v, want what was protected, and then the reset", got, err)
 		}
 	})
 }

@@ -211,6 +211,15 @@ func (c *Conn) ReadErr(s *Stream) error {
 	return c.closing.err
 }
 
+// ResetErr returns the peer's reset, from when it arrived: what a reset protects
+// may still be there to be read. nil = there was none.
+func (c *Conn) ResetErr(s *Stream) error {
+	if s.recv.reset == nil {
+		return nil
+	}
+	return s.recv.reset
+}
+
 // ErrFinished says that a stream was written to after CloseWrite.
 var ErrFinished = errors.New("write after the end of the stream")
 

@@ -115,6 +115,68 @@ func benchmarkPingPong(b *testing.B, near, far net.Conn) {
 	b.ReportMetric(float64((cpuTime()-start).Nanoseconds())/float64(b.N), "cpu-ns/op")
 }
 
+// BenchmarkCrowd has fifty clients send a request and wait for its answer, as
+// redis-benchmark does.
+func BenchmarkCrowd(b *testing.B) {
+	const clients = 50
+	b.Run("pump", func(b *testing.B) {
+		w := onLoopback(b, Options{})
+		var near, far []net.Conn
+		for range clients {
+			p := w.pumped()
+			near, far = append(near, p.near), append(far, p.far)
+		}
+		sent := func() uint64 { return w.client.Stats().PacketsSent + w.server.Stats().PacketsSent }
+		before := sent()
+		benchmarkCrowd(b, near, far)
+		b.ReportMetric(float64(sent()-before)/float64(b.N), "packets/op")
+	})
+	b.Run("tcp", func(b *testing.B) {
+		var near, far []net.Conn
+		for range clients {
+			n, f := tcpPair(b)
+			near, far = append(near, n), append(far, f)
+		}
+		benchmarkCrowd(b, near, far)
+	})
+}
+
+func benchmarkCrowd(b *testing.B, near, far []net.Conn) {
+	const size = 64
+	for _, c := range far {
+		go func() {
+			in := make([]byte, size)
+			for {
+				if _, err := io.ReadFull(c, in); err != nil {
+					return
+				}
+				c.Write(in)
+			}
+		}()
+	}
+	start := cpuTime()
+	left := make(chan struct{}, b.N)
+	for range b.N {
+		left <- struct{}{}
+	}
+	close(left)
+	var wg sync.WaitGroup
+	for _, c := range near {
+		wg.Go(func() {
+			buf := make([]byte, size)
+			for range left {
+				c.Write(buf)
+				if _, err := io.ReadFull(c, buf); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.ReportMetric(float64((cpuTime()-start).Nanoseconds())/float64(b.N), "cpu-ns/op")
+}
+
 // BenchmarkDial opens a stream, waits for the STATUS, and closes it: one after
 // the other, and fifty at once.
 func BenchmarkDial(b *testing.B) {

@@ -39,18 +39,29 @@ type sink struct {
 var _ quic.BuffersWriter = (*sink)(nil)
 
 // WriteBuffers is one system call if the leg is a *net.TCPConn that takes it all.
-func (k *sink) WriteBuffers(b [][]byte) (int64, error) {
+func (k *sink) WriteBuffers(b [][]byte) (n int64, err error) {
+	if len(b) == 1 {
+		m, err := k.Write(b[0])
+		return int64(m), err
+	}
 	k.turn.begin(k.p.s)
 	k.bufs = b
-	n, err := k.bufs.WriteTo(k.p.leg)
-	k.turn.end()
-	k.bufs, k.err = nil, err
-	k.p.s.received.Add(uint64(n))
+	n, err = k.bufs.WriteTo(k.p.leg)
+	k.bufs = nil
+	k.done(int(n), err)
 	return n, err
 }
 
 // Write is WriteBuffers for a single one.
-func (k *sink) Write(p []byte) (int, error) {
-	n, err := k.WriteBuffers([][]byte{p})
-	return int(n), err
+func (k *sink) Write(p []byte) (n int, err error) {
+	k.turn.begin(k.p.s)
+	n, err = k.p.leg.Write(p)
+	k.done(n, err)
+	return n, err
+}
+
+func (k *sink) done(n int, err error) {
+	k.turn.end()
+	k.err = err
+	k.p.s.received.Add(uint64(n))
 }

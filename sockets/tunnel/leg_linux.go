@@ -26,8 +26,9 @@ type source struct {
 	iov   [maxIOV]unix.Iovec
 	n     int // of iov; then what read found
 	errno syscall.Errno
+	asked bool                  // ready was called before, and waited since
 	read  func(fd uintptr)      // readv, made once
-	ready func(fd uintptr) bool // made once
+	ready func(fd uintptr) bool // readable, made once
 }
 
 var _ quic.BuffersReader = (*source)(nil)
@@ -43,7 +44,7 @@ func newSource(p *pump) *source {
 		return nil
 	}
 	r := &source{raw: raw, s: p.s}
-	r.read, r.ready = r.readv, readable
+	r.read, r.ready = r.readv, r.readable
 	return r
 }
 
@@ -91,6 +92,7 @@ func (r *source) readv(fd uintptr) {
 // WaitReadable waits until there is something, or an end.
 func (r *source) WaitReadable() error {
 	r.turn.end()
+	r.asked = false
 	if err := r.raw.Read(r.ready); err != nil {
 		r.err = err
 		return err
@@ -137,8 +139,13 @@ func socketError(fd uintptr) error {
 	return syscall.Errno(errno)
 }
 
-// readable reports whether a read of a socket would not wait.
-func readable(fd uintptr) bool {
+// readable reports whether a read would not wait. The second time it was waited
+// for, which is answer enough.
+func (r *source) readable(fd uintptr) bool {
+	if r.asked {
+		return true
+	}
+	r.asked = true
 	return polled(fd, unix.POLLIN) != 0
 }
 

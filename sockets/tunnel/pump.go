@@ -197,9 +197,15 @@ func (p *pump) readFailed(err error) {
 	}
 }
 
-// fail ends both directions: the peer learns of a reset, and so does the
-// program. What happened first counts.
-func (p *pump) fail(how Ending, err error) {
+// fail ends both directions: the peer learns of a reset, behind what the program
+// sent, and so does the program. What happened first counts.
+func (p *pump) fail(how Ending, err error) { p.giveUp(how, err, p.s.ResetAfter) }
+
+// failNow is fail when the peer takes no bytes, and is to learn of a reset all
+// the same.
+func (p *pump) failNow(how Ending, err error) { p.giveUp(how, err, p.s.Reset) }
+
+func (p *pump) giveUp(how Ending, err error, reset func(code uint64)) {
 	p.mu.Lock()
 	if p.failed {
 		p.mu.Unlock()
@@ -211,7 +217,7 @@ func (p *pump) fail(how Ending, err error) {
 	if how == ResetByLeg && errors.Is(err, syscall.ETIMEDOUT) {
 		code = tcpq.CodeTimeout
 	}
-	p.s.ResetAfter(code)
+	reset(code)
 	p.s.Stop(code)
 	p.leg.SetLinger(0)
 	p.leg.Close()

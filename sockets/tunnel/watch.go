@@ -51,7 +51,7 @@ func (set *links) pumping(s *Stream, p *pump) {
 
 // watch lets somebody look in a while.
 func (set *links) watch() {
-	if set.watching.CompareAndSwap(false, true) {
+	if !set.watching.Load() && set.watching.CompareAndSwap(false, true) {
 		time.AfterFunc(watchEvery, set.look)
 	}
 }
@@ -100,16 +100,12 @@ func (p *pump) stuck() (waits, long bool) {
 func (p *pump) lookAround() {
 	if p.src != nil {
 		if err := p.src.reset(); err != nil {
-			p.fail(ResetByLeg, err)
+			p.failNow(ResetByLeg, err)
 			return
 		}
 	}
-	over := p.s.qs.Load().ReceiveStream.Context()
-	if over.Err() == nil {
-		return
-	}
-	if err := context.Cause(over); isReset(err) {
-		p.fail(ResetByPeer, err)
+	if err := p.s.qs.Load().PeerReset(); err != nil {
+		p.failNow(ResetByPeer, err)
 	}
 }
 
