@@ -108,11 +108,59 @@ func (p *ports) openUDP(port uint16) error {
 	if err != nil {
 		return err
 	}
+	p.endpoints[port] = e
 	if e.port != port {
 		go p.s.explainPort(port, e.port)
+		go p.inherit(port)
 	}
-	p.endpoints[port] = e
 	return nil
+}
+
+// inheritPause is how often a run that has not got the port that all know looks whether it is free. Who had it told peers where we are, and
+// may be killed without a word.
+const inheritPause = 500 * time.Millisecond
+
+// inherit takes a UDP port as soon as whoever has it is gone. The one that we had instead stays open, for those who are there.
+func (p *ports) inherit(port uint16) {
+	again := time.NewTicker(inheritPause)
+	defer again.Stop()
+	for {
+		select {
+		case <-p.s.ctx.Done():
+			return
+		case <-again.C:
+		}
+		if p.tryInherit(port) {
+			return
+		}
+	}
+}
+
+// tryInherit reports whether there is nothing more to wait for.
+func (p *ports) tryInherit(port uint16) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || len(p.endpoints) >= maxEndpoints {
+		return true
+	}
+	sock, err := listenUDP(port)
+	if err != nil {
+		return false
+	}
+	e, err := p.serve(sock)
+	if err != nil {
+		return false
+	}
+	before := p.endpoints[port]
+	p.endpoints[before.port], p.endpoints[port] = before, e
+	for at, l := range p.known {
+		if l.UDP == before.port {
+			l.UDP = port
+			p.known[at] = l
+		}
+	}
+	p.s.log.Info("whoever had the UDP port is gone; it is ours now", "port", port, "before", before.port)
+	return true
 }
 
 // listenUDP opens a UDP socket on all addresses of the host.

@@ -71,6 +71,27 @@ func TestRunsThatServeDifferentPortsShareAHost(t *testing.T) {
 	})
 }
 
+func TestARunGetsThePortOfOneThatEnds(t *testing.T) {
+	inModes(t, func(w *world, mode string) {
+		first := w.start(mode, "echo", "127.0.0.1:7000")
+		first.says("listening at")
+		second := w.start(mode+" listen=7001", "echo", "127.0.0.1:7001")
+		second.says("listening at")
+		syscall.Kill(first.program(), syscall.SIGKILL)
+		first.wantExit(128 + 9)
+		for deadline := time.Now().Add(testLimit); ; {
+			client := w.start(mode+" to=127.0.0.1:7001", "ask", "127.0.0.1:7001", "hello")
+			client.wait()
+			if strings.Contains(client.out.String(), `answer "hello" <nil>`) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("the second run is not reached after the end of the first: %s", client.out.String())
+			}
+		}
+	})
+}
+
 func TestAProgramReachesItsOwnListenersWithoutQUIC(t *testing.T) {
 	inModes(t, func(w *world, mode string) {
 		r := w.start(mode, "both", "127.0.0.1:7000")
