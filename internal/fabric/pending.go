@@ -55,6 +55,7 @@ const (
 func (p *pending) hear(now time.Time, h *Held) (verdict, []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	h.heard = now
 	k := h.flow()
 	if before := p.waiting[k]; before != nil {
 		if before.syn.seq == h.syn.seq {
@@ -79,7 +80,6 @@ func (p *pending) hear(now time.Time, h *Held) (verdict, []byte) {
 	if p.waiting == nil {
 		p.waiting = map[flow]*Held{}
 	}
-	h.heard = now
 	p.waiting[k] = h
 	return fresh, nil
 }

@@ -87,6 +87,10 @@ func TestASecondSocketAtAPortEndsTheFirst(t *testing.T) {
 	if got, _ := p.hear(day, second); got != fresh || !isGone(first) || isGone(second) {
 		t.Errorf("verdict %v, the first has gone %v, the second %v", got, isGone(first), isGone(second))
 	}
+	p.swept = day.Add(-time.Hour)
+	p.mu.Lock()
+	p.sweep(day.Add(time.Second))
+	p.mu.Unlock()
 	if p.take(first) || !p.take(second) {
 		t.Error("the wrong one waits")
 	}
