@@ -154,3 +154,12 @@ func TestRunReadsAPolicyFile(t *testing.T) {
 		t.Errorf("status %d:\n%s", code, said)
 	}
 }
+
+func TestRunRefusesFlagsThatSayNothing(t *testing.T) {
+	for _, c := range []struct{ flag, value string }{{"--to", ""}, {"--listen", ""}, {"--udp-port", "0"}} {
+		code, _, said := quiver(t, "run", c.flag, c.value, "--", "true")
+		if code != exitUsage || !strings.Contains(said, c.flag) || !strings.Contains(said, "want ") {
+			t.Errorf("%s %q: status %d, %q; want 2 and a sentence with the flag and what it wants", c.flag, c.value, code, said)
+		}
+	}
+}

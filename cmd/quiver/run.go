@@ -147,7 +147,13 @@ func (o *layerOptions) config(cmd *cobra.Command) (*sockets.Config, error) {
 
 // policy makes the rules of the flags. Defaults say nothing: a file may say other.
 func (o *layerOptions) policy(cmd *cobra.Command) (*policy.Policy, error) {
-	given := policy.Flags{Policy: o.policyFile, To: o.to, Listen: o.listen, UDPPort: int(o.udpPort), Proto: o.proto}
+	if cmd.Flags().Changed("udp-port") && o.udpPort == 0 {
+		return nil, errors.New(`--udp-port: got "0", want a port from 1 to 65535`)
+	}
+	given := policy.Flags{
+		Policy: o.policyFile, To: saidNothing(cmd, "to", o.to), Listen: saidNothing(cmd, "listen", o.listen), UDPPort: int(o.udpPort),
+		Proto: saidNothing(cmd, "proto", o.proto),
+	}
 	if cmd.Flags().Changed("fallback") {
 		given.Fallback = o.fallback
 	}
@@ -155,6 +161,14 @@ func (o *layerOptions) policy(cmd *cobra.Command) (*policy.Policy, error) {
 		given.Ports = o.ports
 	}
 	return policy.FromFlags(given)
+}
+
+// saidNothing is values, or of a flag that was given without any, as --to "", one that is empty: the package of flags has none for both.
+func saidNothing(cmd *cobra.Command, flag string, values []string) []string {
+	if cmd.Flags().Changed(flag) && len(values) == 0 {
+		return []string{""}
+	}
+	return values
 }
 
 // logger says what the flags ask for: warnings, what happens, or all.
