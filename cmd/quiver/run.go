@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
 
 	"github.com/seed51309289/quiver/quic"
@@ -97,6 +98,7 @@ func (o *layerOptions) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	c.Command = args
+	shareProcessors()
 	code, err := sockets.Run(cmd.Context(), c)
 	if start, ok := errors.AsType[*sockets.StartError](err); ok {
 		return &status{start.ExitStatus(), err, ""}
@@ -108,6 +110,14 @@ func (o *layerOptions) run(cmd *cobra.Command, args []string) error {
 		return &status{code: code}
 	}
 	return nil
+}
+
+// shareProcessors leaves half of the processors to the program: threads of ours that wait for work would take turns with its own.
+// $GOMAXPROCS says otherwise.
+func shareProcessors() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0)/2, 1))
+	}
 }
 
 // hintOf says what to do after a run could not begin. Where the error says so itself, that is it.
