@@ -129,7 +129,7 @@ func wrap(t *Target, err error) error {
 // connected returns a link that the caller uses, and whether it is new.
 func (d *Dialer) connected(ctx context.Context, t *Target) (l *link, fresh bool, err error) {
 	if t.OwnConnection {
-		l, err = d.connect(t, true)
+		l, err = d.connectAlone(ctx, t)
 		return l, true, err
 	}
 	key := peerKey{t.Peer, t.Key}
@@ -217,6 +217,29 @@ func (d *Dialer) run(key peerKey, p *peer, t Target) {
 	}
 	d.links.mu.Unlock()
 	close(a.done)
+}
+
+// connectAlone makes a connection for one stream. If ctx ends first, nobody uses
+// it.
+func (d *Dialer) connectAlone(ctx context.Context, t *Target) (*link, error) {
+	a, own := &attempt{done: make(chan struct{})}, *t
+	go func() {
+		a.link, a.err = d.connect(&own, true)
+		close(a.done)
+	}()
+	select {
+	case <-a.done:
+		return a.link, a.err
+	case <-ctx.Done():
+	}
+	go func() {
+		if <-a.done; a.err == nil {
+			d.links.mu.Lock()
+			defer d.links.mu.Unlock()
+			a.link.unuse()
+		}
+	}()
+	return nil, fmt.Errorf("tunnel: connecting to %v: %w", t.Peer, ctx.Err())
 }
 
 // drop forgets a peer to which there is nothing. The caller holds links.mu.

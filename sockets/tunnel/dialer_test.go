@@ -126,7 +126,11 @@ func TestDialsToOnePeerShareAConnection(t *testing.T) {
 func TestDialGivesUpWithItsContext(t *testing.T) {
 	inWorld(t, calm, Options{}, func(w *world) {
 		w.handleBy(func(in *Incoming) { <-in.Context().Done() }) // also when the dialer gives up
-		for _, target := range []Target{w.target(), {Peer: netip.AddrPortFrom(addrPort(w.server.LocalAddr()).Addr(), 9), TLS: w.target().TLS, Open: w.target().Open}} {
+		nobody := w.target()
+		nobody.Peer = netip.AddrPortFrom(nobody.Peer.Addr(), 9)
+		own := nobody
+		own.OwnConnection = true
+		for _, target := range []Target{w.target(), nobody, own} {
 			ctx, cancel := context.WithTimeout(background, time.Second)
 			start := time.Now()
 			_, err := w.dialer.Dial(ctx, target)

@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"errors"
+	"io"
 	"net/netip"
 	"sync"
 	"testing"
@@ -120,6 +121,35 @@ func TestOpenMustComeInTime(t *testing.T) {
 			}
 			qs.Close()
 		}
+	})
+}
+
+// TestDialersOfLaterVersionsAreServed has fields, flags and codes that nobody
+// knows yet.
+func TestDialersOfLaterVersionsAreServed(t *testing.T) {
+	inWorld(t, calm, Options{}, func(w *world) {
+		near, far := w.pair()
+		defer near.Close()
+		defer far.Close()
+		qs, err := near.Conn().OpenStream()
+		if err != nil {
+			w.Fatal(err)
+		}
+		open := []byte{1, 0x40, 19, 0x2a, 3, 9, 9, 9, 1, 6, 127, 0, 0, 1, 0, 80, 3, 2, 0x7f, 0xff, 0x2a, 0}
+		qs.Write(append(open, "bytes"...))
+		s := <-w.accepted
+		if s.Open().Dest.Port() != 80 || s.Open().Flags&tcpq.Optimistic == 0 {
+			w.Errorf("OPEN is %+v", s.Open())
+		}
+		if _, err := io.ReadFull(s, make([]byte, 5)); err != nil {
+			w.Error(err)
+		}
+		qs.CancelWrite(0x77)
+		if _, err := s.Read(make([]byte, 1)); !isReset(err) {
+			w.Errorf("read after a reset of an unknown code: %v", err)
+		}
+		s.Close()
+		qs.Close()
 	})
 }
 

@@ -78,8 +78,10 @@ type pump struct {
 // up carries what the program writes. Then it waits for the program's reset
 // while the other direction goes on.
 func (p *pump) up() {
-	if p.src == nil || p.s.early != nil {
-		p.upByCopy()
+	if p.src == nil {
+		p.upByCopy(func() bool { return false })
+	} else if p.s.early != nil && p.upByCopy(p.s.settled.Load) {
+		// all is over before early data was taken, or not
 	} else if _, err := p.s.qs.Load().ReadFrom(p.src); p.src.err != nil {
 		p.fail(ResetByLeg, p.src.err)
 	} else if err != nil {
@@ -102,28 +104,29 @@ func (p *pump) half() bool {
 }
 
 // upByCopy is up for legs that cannot be waited for, and for bytes that may have
-// to be sent again.
-func (p *pump) upByCopy() {
+// to be sent again. It goes on until enough says so; over = it went on to the end.
+func (p *pump) upByCopy(enough func() bool) (over bool) {
 	buf := buffers.Get().(*[bufferSize]byte)
 	defer buffers.Put(buf)
-	for {
+	for !enough() {
 		n, readErr := p.leg.Read(buf[:])
 		if n > 0 {
 			if _, err := p.s.Write(buf[:n]); err != nil {
 				p.writeFailed(err)
-				return
+				return true
 			}
 		}
 		switch readErr {
 		case nil:
 		case io.EOF:
 			p.upEnded()
-			return
+			return true
 		default:
 			p.fail(ResetByLeg, readErr)
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // down carries what the peer sends.

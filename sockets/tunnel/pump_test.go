@@ -36,6 +36,48 @@ func TestPumpedBytesArrive(t *testing.T) {
 	p.wantEndings(t, Finished, Finished)
 }
 
+// TestPumpedBytesArriveThatLeftEarly has the programs' bytes begin in 0-RTT
+// packets, which the server takes or not.
+func TestPumpedBytesArriveThatLeftEarly(t *testing.T) {
+	for _, rejected := range []bool{false, true} {
+		w := onLoopback(t, Options{})
+		w.resumable(Options{})
+		if rejected {
+			w.refuseEarly()
+		}
+		target, want := w.target(), randomBytes(5<<20)
+		target.Optimistic, target.EarlyData = true, true
+		ns, err := w.dialer.Dial(background, target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		near, nearLeg := tcpPair(t)
+		done := make(chan Result, 1)
+		go near.Write(want)
+		go func() { done <- Pump(nearLeg, ns) }()
+		fs := <-w.accepted
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(fs, got); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("rejected %v: %v, or other bytes than were written", rejected, err)
+		}
+		if ns.Conn().ConnectionState().Used0RTT == rejected {
+			t.Errorf("early data was taken: %v, want %v", rejected, !rejected)
+		}
+		go near.Write(want) // and goes on
+		if _, err := io.ReadFull(fs, got); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("rejected %v: later: %v, or other bytes than were written", rejected, err)
+		}
+		near.CloseWrite()
+		if _, err := fs.Read(got); err != io.EOF {
+			t.Errorf("rejected %v: read after FIN: %v", rejected, err)
+		}
+		fs.Close()
+		if r := <-done; r.Ending != Finished || r.Sent != 2*uint64(len(want)) {
+			t.Errorf("rejected %v: %v (%v), %d bytes sent", rejected, r.Ending, r.Err, r.Sent)
+		}
+	}
+}
+
 func TestHalfCloseLastsAsLongAsItLikes(t *testing.T) {
 	p := onLoopback(t, Options{}).pumped()
 	p.near.Write([]byte("question"))

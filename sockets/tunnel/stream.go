@@ -25,6 +25,7 @@ type Stream struct {
 	unanswered bool         // the STATUS is still to be read, or no acceptance; of the one who reads
 	refusal    *StatusError // what it was then; of the one who reads
 	early      *early       // nil = no bytes of the program were sent before the handshake was complete
+	settled    atomic.Bool  // the acceptor has answered: qs stays as it is
 
 	sent, received atomic.Uint64
 
@@ -124,6 +125,7 @@ func (s *Stream) answer(qs *quic.Stream) error {
 		s.Reset(tcpq.CodeReset) // nobody takes what the program writes
 	}
 	s.unanswered = err != nil
+	s.settled.Store(err == nil)
 	return err
 }
 
@@ -203,7 +205,8 @@ func (s *Stream) ResetAfter(code uint64) {
 func (s *Stream) Stop(code uint64) { s.qs.Load().CancelRead(code) }
 
 // Close ends both directions, as quic.Stream's does, and lets the connection go
-// on to others. Whoever has a Stream must close it; Pump does. It never fails.
+// on to others. Before the peer's FIN was read that is a reset to the peer, once
+// it has read ours. Whoever has a Stream must close it; Pump does. It never fails.
 func (s *Stream) Close() error {
 	s.CloseWrite()
 	qs := s.qs.Load()
