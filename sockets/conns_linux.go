@@ -40,6 +40,7 @@ type conn struct {
 	joined bool
 	via    string         // "quic" or "tcp", "" while that is not known
 	stream *tunnel.Stream // if over QUIC
+	end    func()         // tells the far side that nobody reads here any more
 }
 
 func (c *conns) init() {
@@ -109,9 +110,18 @@ func (c *conns) open(n *conn) {
 	n.joined = true
 }
 
-// over notes what carries it.
-func (n *conn) over(via string, s *tunnel.Stream) {
+// over notes what carries it, and how it ends when the program has.
+func (n *conn) over(via string, s *tunnel.Stream, end func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.via, n.stream = via, s
+	n.via, n.stream, n.end = via, s, end
+}
+
+// abandon ends what comes to the program, since it has ended. What it wrote still arrives.
+func (n *conn) abandon() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.end != nil {
+		n.end()
+	}
 }

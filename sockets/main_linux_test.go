@@ -149,10 +149,13 @@ func (w *world) start(flags, program string, args ...string) *running {
 }
 
 // wait waits for the end and returns the exit status.
-func (r *running) wait() int {
+func (r *running) wait() int { return r.waitFor(testLimit) }
+
+// waitFor is wait for so long.
+func (r *running) waitFor(limit time.Duration) int {
 	r.once.Do(func() {
-		kill := time.AfterFunc(testLimit, func() {
-			r.t.Errorf("the run did not end in %v; it said:\n%s", testLimit, r.out)
+		kill := time.AfterFunc(limit, func() {
+			r.t.Errorf("the run did not end in %v; it said:\n%s", limit, r.out)
 			syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL)
 		})
 		defer kill.Stop()

@@ -149,7 +149,7 @@ func (s *supervisor) dial(ctx context.Context, held *fabric.Held, d policy.Decis
 type quicFar struct{ stream *tunnel.Stream }
 
 func (f quicFar) join(leg *net.TCPConn, c *conn) {
-	c.over("quic", f.stream)
+	c.over("quic", f.stream, f.stream.Abandon)
 	r := tunnel.Pump(leg, f.stream)
 	c.up, c.down = r.Sent, r.Received
 }

@@ -36,6 +36,8 @@ var programs = map[string]func(args []string) int{
 	"asking":  asking,
 	"sockets": kinds,
 	"leave":   leave,
+	"keep":    keep,
+	"tell":    tell,
 }
 
 // echo serves at an address: what comes goes back.
@@ -245,6 +247,40 @@ func leave([]string) int {
 		return 1
 	}
 	fmt.Println("lo is", lo.Attrs().OperState, lo.Attrs().Flags&net.FlagUp != 0)
+	return 0
+}
+
+// keep says what comes, to the end, and keeps its own half open for ever.
+func keep(args []string) int {
+	l, err := net.Listen("tcp", args[1])
+	if err != nil {
+		fmt.Println("listen:", err)
+		return 1
+	}
+	fmt.Println("listening at", l.Addr())
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return 1
+		}
+		go func() {
+			b, err := io.ReadAll(c)
+			fmt.Println("heard", len(b), plain(err))
+		}()
+	}
+}
+
+// tell sends so many bytes, and ends.
+func tell(args []string) int {
+	n, _ := strconv.Atoi(args[2])
+	c, err := net.DialTimeout("tcp", args[1], 15*time.Second)
+	if err == nil {
+		_, err = c.Write(make([]byte, n))
+	}
+	if err != nil {
+		fmt.Println("tell:", plain(err))
+		return 1
+	}
 	return 0
 }
 

@@ -35,7 +35,7 @@ func overTCP(ctx context.Context, held *fabric.Held) (far, error) {
 type tcpFar struct{ conn *net.TCPConn }
 
 func (f tcpFar) join(leg *net.TCPConn, c *conn) {
-	c.over("tcp", nil)
+	c.over("tcp", nil, func() { f.conn.CloseRead() })
 	c.up, c.down = relay(leg, f.conn)
 }
 

@@ -274,3 +274,19 @@ func TestAProgramThatMakesANetworkOfItsOwnIsAloneInIt(t *testing.T) {
 		r.says("lo is down false")
 	})
 }
+
+func TestARunDoesNotWaitForPeersThatKeepTheirEnd(t *testing.T) {
+	inModes(t, func(w *world, mode string) {
+		for _, flags := range []string{"", " fallback=tcp"} {
+			server := w.start(mode+" fallback=tcp", "keep", "127.0.0.1:7000")
+			server.says("listening at")
+			client := w.start(mode+flags, "tell", "127.0.0.1:7000", "3000000")
+			if status := client.waitFor(drainLimit / 2); status != 0 {
+				t.Errorf("exit status %d", status)
+			}
+			server.says("heard 3000000 <nil>")
+			server.cmd.Process.Signal(syscall.SIGTERM)
+			server.wait()
+		}
+	})
+}

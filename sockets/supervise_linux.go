@@ -211,6 +211,9 @@ func (s *supervisor) drain() {
 		case <-ctx.Done():
 		}
 	}()
+	for _, n := range s.conns.list() {
+		n.abandon()
+	}
 	s.conns.wait(ctx)
 	var both sync.WaitGroup
 	both.Go(func() { s.dialer.Close(ctx) })

@@ -225,16 +225,6 @@ func (q *asker) accept(fd int) (conn int, from netip.AddrPort) {
 	return conn, nameOf(sa, nil)
 }
 
-// pair makes a connection within this host: both ends.
-func (q *asker) pair() (client, server int) {
-	ln, at := q.listen("127.0.0.1", 8)
-	client = q.stream(at)
-	q.must("connect", unix.Connect(client, sockaddr(at)))
-	server, _ = q.accept(ln)
-	unix.Close(ln)
-	return client, server
-}
-
 // called has the counterpart connect to a listener of ours and do the script
 // there, its steps between commas; it returns our end and the other's name.
 func (q *asker) called(ln int, script string, args ...any) (conn int, from netip.AddrPort) {

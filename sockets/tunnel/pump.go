@@ -138,6 +138,8 @@ func (p *pump) down() {
 	}
 	_, err = qs.WriteTo(p.to)
 	switch {
+	case p.s.abandoned.Load():
+		p.downEnded()
 	case p.to.err != nil:
 		p.fail(ResetByLeg, p.to.err)
 	case err != nil:

@@ -28,6 +28,7 @@ type Stream struct {
 	settled    atomic.Bool  // the acceptor has answered: qs stays as it is
 
 	sent, received atomic.Uint64
+	abandoned      atomic.Bool // nobody reads any more
 
 	older, newer *Stream // of link; guarded by its lock, as are the next two
 	over         bool
@@ -199,6 +200,14 @@ func (s *Stream) ResetAfter(code uint64) {
 	qs := s.qs.Load()
 	qs.SetReliableBoundary()
 	qs.CancelWrite(code)
+}
+
+// Abandon says that nobody is left here who reads: what the peer sends is thrown
+// away, and a peer that still sends learns so. What was written arrives, and a
+// Pump goes on until it has. It may be called by any goroutine.
+func (s *Stream) Abandon() {
+	s.abandoned.Store(true)
+	s.Stop(tcpq.CodeReset)
 }
 
 // Stop gives up the reading direction with a code of tcpq.

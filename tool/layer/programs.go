@@ -79,7 +79,7 @@ func connect(args []string) int {
 		}
 		made = append(made, time.Since(start))
 		start = time.Now()
-		if _, err := c.Write([]byte("x")); err == nil {
+		if _, err = c.Write([]byte("x")); err == nil {
 			_, err = io.ReadFull(c, make([]byte, 1))
 		}
 		if err != nil {

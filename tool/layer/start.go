@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -80,7 +79,6 @@ func (b *bench) output(ctx context.Context, over bool, args ...string) (string, 
 type server struct {
 	cmd    *exec.Cmd
 	cancel context.CancelFunc
-	lines  *bufio.Reader
 }
 
 // serve starts a server and waits until something listens at a TCP port, which a program that tries it under the same conditions says.
