@@ -165,7 +165,7 @@ func (p *pump) downEnded() {
 	upOver, stopped := p.upOver, p.stopped
 	p.mu.Unlock()
 	if stopped != nil {
-		p.fail(ResetByPeer, stopped)
+		p.peerStopped(stopped)
 	} else if !upOver {
 		p.watchHalf()
 	} else if p.src != nil {
@@ -184,7 +184,22 @@ func (p *pump) writeFailed(err error) {
 	over := p.downOver
 	p.mu.Unlock()
 	if over {
+		p.peerStopped(err)
+	}
+}
+
+// peerStopped is called when all of the peer is delivered, and it reads no more: it was reset, or its program has closed.
+func (p *pump) peerStopped(err error) {
+	if code, ok := stopped(err); !ok || code != tcpq.CodeNone {
 		p.fail(ResetByPeer, err)
+		return
+	}
+	p.mu.Lock()
+	over := p.failed
+	p.failed = true
+	p.mu.Unlock()
+	if !over {
+		p.leg.Close() // the kernel keeps what the program has not read yet, and answers what it writes with RST
 	}
 }
 

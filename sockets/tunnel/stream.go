@@ -202,12 +202,12 @@ func (s *Stream) ResetAfter(code uint64) {
 	qs.CancelWrite(code)
 }
 
-// Abandon says that nobody is left here who reads: what the peer sends is thrown
-// away, and a peer that still sends learns so. What was written arrives, and a
-// Pump goes on until it has. It may be called by any goroutine.
+// Abandon says that nobody is left here who reads, as close(2) does: what the
+// peer sends is thrown away, and a program that still writes learns so. What was
+// written arrives, and a Pump goes on until it has. Any goroutine may call it.
 func (s *Stream) Abandon() {
 	s.abandoned.Store(true)
-	s.Stop(tcpq.CodeReset)
+	s.Stop(tcpq.CodeNone)
 }
 
 // Stop gives up the reading direction with a code of tcpq.

@@ -122,7 +122,7 @@ func (p *pump) watchHalf() {
 	context.AfterFunc(over, func() {
 		switch err := context.Cause(over); {
 		case isReset(err):
-			p.fail(ResetByPeer, err)
+			p.peerStopped(err)
 		case p.s.link.conn.Context().Err() != nil:
 			p.mu.Lock()
 			finished := p.upOver
