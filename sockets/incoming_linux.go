@@ -111,13 +111,11 @@ func (s *supervisor) turnAway(in *tunnel.Incoming, to netip.AddrPort, err error)
 	}
 }
 
-// plainIncoming brings a connection that came over plain TCP to the program's listener.
+// plainIncoming brings a connection that came over plain TCP to the program's listener, and returns when it is there.
 func (s *supervisor) plainIncoming(there *net.TCPConn) {
 	from := there.RemoteAddr().(*net.TCPAddr).AddrPort()
 	to := there.LocalAddr().(*net.TCPAddr).AddrPort()
 	from, to = netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
-	c := s.conns.add(to, from, inward, "tcp")
-	defer s.conns.remove(c)
 	ctx, cancel := context.WithTimeout(s.ctx, deliverLimit)
 	defer cancel()
 	leg, err := s.fabric.Deliver(ctx, from, to)
@@ -126,6 +124,10 @@ func (s *supervisor) plainIncoming(there *net.TCPConn) {
 		reset(there)
 		return
 	}
+	c := s.conns.add(to, from, inward, "tcp")
 	s.conns.open(c)
-	tcpFar{there}.join(leg, c)
+	go func() {
+		defer s.conns.remove(c)
+		tcpFar{there}.join(leg, c)
+	}()
 }

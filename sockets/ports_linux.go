@@ -228,7 +228,7 @@ func (p *ports) acceptTCP(addr netip.AddrPort, l *net.TCPListener) {
 		if err != nil {
 			return
 		}
-		go p.s.plainIncoming(c)
+		p.s.plainIncoming(c) // one after the other: programs tell connections by the order in which they come
 	}
 }
 

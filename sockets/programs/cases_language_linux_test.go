@@ -75,5 +75,6 @@ $| = 1; print "listening\n"; while (1) { my $c = $l->accept or next; if (fork) {
 // What gateways cannot do.
 const (
 	namesOfGateways   = "a gateway has two connections of its own, whose names differ"
+	orderOfGateways   = "connections that a client makes at the same time can arrive in another order, by which iperf3 tells its two directions"
 	refusalOfGateways = "a gateway has accepted the client before it asks the far side, so that a refusal is a reset"
 )

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 )
 
 // netcats are the rows of programs that move bytes as they are.
@@ -120,6 +121,9 @@ func iperfs() (list []program) {
 			client: `iperf3 -J -n 64M -c $HOST -p $PORT ` + way.options,
 			check:  func(p *place) error { return checkIperf(p.stdout, way.streams) },
 		})
+		if strings.Contains(way.options, "--bidir") {
+			list[len(list)-1].not = map[string]string{"client-gateway": orderOfGateways}
+		}
 	}
 	return list
 }
