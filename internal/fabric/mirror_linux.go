@@ -50,7 +50,6 @@ func newMirror(c *crew, log *slog.Logger) (m *mirror, err error) {
 	if m.here, err = onCrew(c, func() (*netlink.Handle, error) { return netlink.NewHandle(unix.NETLINK_ROUTE) }); err != nil {
 		return nil, fmt.Errorf("talk to the private namespace: %w", err)
 	}
-	m.largeSegments()
 	if err := m.here.LinkSetUp(loopback()); err != nil {
 		return nil, fmt.Errorf("bring up the loopback interface: %w", err)
 	}
@@ -65,18 +64,6 @@ func newMirror(c *crew, log *slog.Logger) (m *mirror, err error) {
 
 func loopback() netlink.Link {
 	return &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: loIndex, Name: "lo"}}
-}
-
-// segmentSize is how much of a TCP connection passes the fabric's stack at once, in bytes. The usual 64 KiB cost three times the
-// processor time: what programs write at once is mostly more, and each segment is a wake-up. Beyond 400 KiB buffers stall.
-const segmentSize = 320 << 10
-
-// largeSegments raises the limit of what the loopback interface carries at once. Kernels before 6.3 do not, for IPv4, and need not.
-func (m *mirror) largeSegments() {
-	m.here.LinkSetGSOMaxSize(loopback(), segmentSize)
-	m.here.LinkSetGROMaxSize(loopback(), segmentSize)
-	m.here.LinkSetGSOIPv4MaxSize(loopback(), segmentSize)
-	m.here.LinkSetGROIPv4MaxSize(loopback(), segmentSize)
 }
 
 // close gives everything back.
