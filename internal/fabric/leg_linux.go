@@ -7,6 +7,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,8 +19,28 @@ import (
 const legPatience = 10 * time.Second
 
 // legBuffer is how much a leg holds in each direction, in bytes. The other end is on this host, so more would only leave the
-// processor's cache; the system may allow less.
+// processor's cache. A system that allows no more than the usual 208 KiB had better choose itself.
 const legBuffer = 512 << 10
+
+// mayOf returns whether the system allows sockets a legBuffer.
+func mayOf(sysctl string) bool {
+	text, err := os.ReadFile("/proc/sys/net/core/" + sysctl)
+	most, bad := strconv.Atoi(strings.TrimSpace(string(text)))
+	return err == nil && bad == nil && most >= legBuffer
+}
+
+// The system is asked once: for what legs receive, and for what they send.
+var mayReceive, maySend = sync.OnceValue(func() bool { return mayOf("rmem_max") }), sync.OnceValue(func() bool { return mayOf("wmem_max") })
+
+// sizeBuffers gives a leg its buffers. An error means that it has others, which is no harm.
+func sizeBuffers(fd int) {
+	if mayReceive() {
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, legBuffer)
+	}
+	if maySend() {
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, legBuffer)
+	}
+}
 
 // portTries is how often another port is tried for a peer whose own is taken.
 const portTries = 8
@@ -38,6 +61,7 @@ func makeLeg(family int) (int, error) {
 			return -1, fmt.Errorf("%s: %w", o.what, err)
 		}
 	}
+	sizeBuffers(fd)
 	return fd, nil
 }
 
@@ -48,8 +72,6 @@ var legOptions = []struct {
 }{
 	{what: "mark a socket", level: unix.SOL_SOCKET, name: unix.SO_MARK, value: int(mark)},
 	{what: "take urgent data in line", level: unix.SOL_SOCKET, name: unix.SO_OOBINLINE, value: 1},
-	{what: "size a receive buffer", level: unix.SOL_SOCKET, name: unix.SO_RCVBUF, value: legBuffer},
-	{what: "size a send buffer", level: unix.SOL_SOCKET, name: unix.SO_SNDBUF, value: legBuffer},
 	{what: "bind to addresses of others", level: unix.SOL_IPV6, name: unix.IPV6_FREEBIND, value: 1, only: unix.AF_INET6},
 	{what: "repair mode", level: unix.IPPROTO_TCP, name: unix.TCP_REPAIR, value: unix.TCP_REPAIR_ON},
 }
