@@ -33,6 +33,7 @@ func TestAStrangersKeyIsTakenOnceAndSaid(t *testing.T) {
 	if got := said.all(); len(got) != 1 || got[0] != want {
 		t.Errorf("said %q, want %q", got, want)
 	}
+	client.Close() // sessions are written meanwhile
 	wantModes(t, dir)
 }
 
