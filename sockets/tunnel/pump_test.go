@@ -6,19 +6,12 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"syscall"
 	"testing"
 	"time"
 )
-
-func randomBytes(n int) []byte {
-	b := make([]byte, n)
-	rand.NewChaCha8([32]byte{1}).Read(b)
-	return b
-}
 
 func TestPumpedBytesArrive(t *testing.T) {
 	p := onLoopback(t, Options{}).pumped()
