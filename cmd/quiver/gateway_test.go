@@ -156,7 +156,7 @@ func TestRunReadsAPolicyFile(t *testing.T) {
 }
 
 func TestRunRefusesFlagsThatSayNothing(t *testing.T) {
-	for _, c := range []struct{ flag, value string }{{"--to", ""}, {"--listen", ""}, {"--udp-port", "0"}} {
+	for _, c := range []struct{ flag, value string }{{"--to", ""}, {"--listen", ""}, {"--udp-port", "0"}, {"--udp-port", "65536"}, {"--pin", "xyz"}} {
 		code, _, said := quiver(t, "run", c.flag, c.value, "--", "true")
 		if code != exitUsage || !strings.Contains(said, c.flag) || !strings.Contains(said, "want ") {
 			t.Errorf("%s %q: status %d, %q; want 2 and a sentence with the flag and what it wants", c.flag, c.value, code, said)

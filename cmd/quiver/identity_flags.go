@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -33,6 +34,11 @@ func (o *identityOptions) addFlags(cmd *cobra.Command) {
 func (o *identityOptions) options(log *slog.Logger) (identity.Options, error) {
 	if (o.cert == "") != (o.key == "") {
 		return identity.Options{}, errors.New("--cert and --key belong together, got one of them")
+	}
+	for _, pin := range o.pins {
+		if _, err := identity.ParsePin(pin); err != nil {
+			return identity.Options{}, fmt.Errorf("--pin: %w", err)
+		}
 	}
 	keylog, err := openKeyLogOf(os.Getenv("SSLKEYLOGFILE"))
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 type layerOptions struct {
 	policyFile, fallback, ports, mode, cc, qlog string
 	to, listen, proto                           []string
-	udpPort                                     uint16
+	udpPort                                     portFlag
 	own, uring                                  bool
 	standalone                                  bool
 	verbose                                     int
@@ -77,7 +77,7 @@ This is not a sandbox: a program that means to can open connections that nobody 
 	f.StringSliceVar(&o.listen, "listen", nil, "listening `PORTS` that are reached over QUIC: 8000, 9000-9010 or all (default all)")
 	f.StringVar(&o.fallback, "fallback", "", "where QUIC does not work: `fail`, which is the default, or tcp")
 	f.StringVar(&o.mode, "mode", "auto", "where the program lives: auto, `inside` the private namespace or outside of it")
-	f.Uint16Var(&o.udpPort, "udp-port", 0, "UDP `PORT` that all listeners share, here and at the far side (default 8277)")
+	f.Var(&o.udpPort, "udp-port", "UDP `PORT` that all listeners share, here and at the far side (default 8277)")
 	f.StringVar(&o.ports, "ports", "", "how TCP ports become UDP ports: `shared`, which is the default, or same (TCP N is UDP N)")
 	f.StringSliceVar(&o.proto, "proto", nil, "take over only sockets of the protocol number `N=quic`, as in socket(AF_INET, SOCK_STREAM, N)")
 	o.identity.addFlags(cmd)
@@ -157,9 +157,6 @@ func (o *layerOptions) config(cmd *cobra.Command) (*sockets.Config, error) {
 
 // policy makes the rules of the flags. Defaults say nothing: a file may say other.
 func (o *layerOptions) policy(cmd *cobra.Command) (*policy.Policy, error) {
-	if cmd.Flags().Changed("udp-port") && o.udpPort == 0 {
-		return nil, errors.New(`--udp-port: got "0", want a port from 1 to 65535`)
-	}
 	given := policy.Flags{
 		Policy: o.policyFile, To: saidNothing(cmd, "to", o.to), Listen: saidNothing(cmd, "listen", o.listen), UDPPort: int(o.udpPort),
 		Proto: saidNothing(cmd, "proto", o.proto),

@@ -18,6 +18,10 @@ import (
 // hexadecimal digits, as `quiver server` prints them.
 type Pin = known.Pin
 
+// ParsePin reads what Options.Pins takes: 64 hexadecimal digits, with or without
+// "sha256:" before them.
+func ParsePin(s string) (Pin, error) { return known.ParsePin(s) }
+
 // System names the certificate authorities of this machine where Options take a
 // file of them.
 const System = "system"
@@ -120,7 +124,7 @@ func (id *Identity) checkOptions() error {
 		return errors.New("a certificate and its key belong together, got one of them")
 	}
 	for _, s := range id.opts.Pins {
-		pin, err := known.ParsePin(s)
+		pin, err := ParsePin(s)
 		if err != nil {
 			return err
 		}
