@@ -14,9 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inside is set in the processes that Enter starts.
-const inside = "QUIVER_TEST_NAMESPACE"
-
 // Enter runs the calling test again, alone, in a user and a network namespace of
 // its own, and returns true there. It returns false in the first process once the
 // test has passed, so a test begins with
@@ -25,14 +22,17 @@ const inside = "QUIVER_TEST_NAMESPACE"
 //		return
 //	}
 //
-// Where namespaces are forbidden the test is skipped, see package need: netns.
-func Enter(t *testing.T) bool {
+// The second process has a minute, unless args, which are flags of it, say
+// otherwise. Where namespaces are forbidden the test is skipped, see package need:
+// netns.
+func Enter(t *testing.T, args ...string) bool {
 	t.Helper()
 	if os.Getenv(inside) == t.Name() {
 		return true
 	}
 	only := "^" + strings.ReplaceAll(regexp.QuoteMeta(t.Name()), "/", "$/^") + "$"
-	cmd := exec.Command("/proc/self/exe", "-test.run="+only, "-test.timeout=60s", "-test.v")
+	args = append([]string{"-test.run=" + only, "-test.timeout=60s", "-test.v"}, args...)
+	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = append(os.Environ(), inside+"="+t.Name(), "GORACE=atexit_sleep_ms=0")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNET,

@@ -7,11 +7,13 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/seed51309289/quiver/internal/nstest"
 )
 
 // TestMain fails the run if tests left goroutines or descriptors behind.
 func TestMain(m *testing.M) {
-	if inNamespace() {
+	if nstest.Inside() {
 		os.Exit(m.Run())
 	}
 	if c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}); err == nil {

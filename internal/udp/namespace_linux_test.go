@@ -3,56 +3,31 @@
 package udp
 
 import (
-	"bytes"
 	"errors"
 	"net"
 	"net/netip"
-	"os"
-	"os/exec"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/seed51309289/quiver/internal/need"
+	"github.com/seed51309289/quiver/internal/nstest"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
-const namespaceVar = "QUIVER_TEST_IN_NAMESPACE"
-
 // namespaceMTU is the MTU of loopback in the namespace of a test.
 const namespaceMTU = 1400
 
-func inNamespace() bool { return os.Getenv(namespaceVar) != "" }
-
-// enterNamespace runs the calling test again in a network namespace of its own, whose loopback is up with
-// namespaceMTU, and returns true there. It returns false in the first process once that test has passed.
+// enterNamespace is nstest.Enter; loopback is up there, with namespaceMTU.
 func enterNamespace(t *testing.T) bool {
 	t.Helper()
-	if inNamespace() {
-		loopbackUp(t)
-		return true
+	if !nstest.Enter(t) {
+		return false
 	}
-	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.timeout=30s", "-test.v")
-	cmd.Env = append(os.Environ(), namespaceVar+"=1", "GORACE=atexit_sleep_ms=0")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-		Pdeathsig:   syscall.SIGKILL,
-	}
-	out, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	switch {
-	case errors.As(err, &exit):
-		t.Errorf("in the namespace: %v\n%s", err, out)
-	case bytes.Contains(out, []byte("--- SKIP: "+t.Name()+" ")):
-		need.Missing(t, "netns", "in the namespace:\n%s", out)
-	case err != nil:
-		need.Missing(t, "netns", "this user may not make a user and network namespace: %v", err)
-	}
-	return false
+	loopbackUp(t)
+	return true
 }
 
 func loopbackUp(t *testing.T) {

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -12,11 +11,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/seed51309289/quiver/internal/need"
+	"github.com/seed51309289/quiver/internal/nstest"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
@@ -25,10 +23,9 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 const (
-	playVar      = "QUIVER_TEST_PLAYS_PROBE"  // this test binary is the probe
-	namespaceVar = "QUIVER_TEST_IN_NAMESPACE" // this test runs in namespaces of its own
-	wholeVar     = "QUIVER_PROBE"             // ask everything in every way
-	worldTime    = 9 * time.Minute            // how long the tests of one namespace may take
+	playVar   = "QUIVER_TEST_PLAYS_PROBE" // this test binary is the probe
+	wholeVar  = "QUIVER_PROBE"            // ask everything in every way
+	worldTime = 9 * time.Minute           // how long the tests of one namespace may take
 )
 
 func TestMain(m *testing.M) {
@@ -46,34 +43,14 @@ func whole(t *testing.T) {
 	}
 }
 
-// enterNamespace runs the calling test again in a user and a network namespace
-// of its own and returns true there. In the first process it returns false, once
-// that has ended.
+// enterNamespace is nstest.Enter; loopback is up there.
 func enterNamespace(t *testing.T) bool {
 	t.Helper()
-	if os.Getenv(namespaceVar) != "" {
-		linkUp(t, "lo")
-		return true
+	if !nstest.Enter(t, fmt.Sprint("-test.timeout=", worldTime), fmt.Sprint("-update=", *update)) {
+		return false
 	}
-	cmd := exec.Command("/proc/self/exe", "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.v", fmt.Sprint("-test.timeout=", worldTime), fmt.Sprint("-update=", *update))
-	cmd.Env = append(os.Environ(), namespaceVar+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-		Pdeathsig:   syscall.SIGKILL,
-	}
-	out, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	switch {
-	case errors.As(err, &exit):
-		t.Errorf("in the namespace: %v\n%s", err, out)
-	case bytes.Contains(out, []byte("--- SKIP: "+t.Name()+" ")):
-		t.Skipf("in the namespace:\n%s", out)
-	case err != nil:
-		need.Missing(t, "netns", "this user may not make a user and network namespace: %v", err)
-	}
-	return false
+	linkUp(t, "lo")
+	return true
 }
 
 func linkUp(t *testing.T, name string) {

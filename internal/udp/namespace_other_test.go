@@ -1,5 +1,0 @@
-//go:build !linux || udpportable
-
-package udp
-
-func inNamespace() bool { return false }
