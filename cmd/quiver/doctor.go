@@ -95,6 +95,7 @@ func writeReport(w io.Writer, r *doctor.Report, width int, colour bool) error {
 		}
 		b.WriteString("\n")
 		writeWrapped(&b, "", "", line, width)
+		writeWrapped(&b, "", "", "It is not a sandbox: a program that means to can open connections that nobody sees.", width)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
