@@ -32,6 +32,7 @@ type receiver struct {
 	bufs   [readSlots][]byte // readBuffer bytes each, made when a Read first has room for so many trains
 
 	want, got int // trains
+	size      int // bytes that the last call brought
 	errno     syscall.Errno
 	poll      func(fd uintptr) bool // recvmmsg as a func value made once, since making one allocates
 }
@@ -95,15 +96,12 @@ func (s *Socket) serve(trains []Train, handle func(arrived []Train)) error {
 				return true
 			}
 			soft = 0
-			n, size := r.collect(trains), 0
-			for i := range trains[:n] {
-				size += len(trains[i].Buf)
-			}
+			n := r.collect(trains)
 			if n > 0 {
 				handle(trains[:n])
 			}
 			// Where ICMP errors come with any call, this one may have stopped early for one instead of for want of datagrams.
-			if r.got < want && size < burst && !s.async() {
+			if r.got < want && r.size < burst && !s.async() {
 				return false
 			}
 		}
@@ -139,8 +137,7 @@ func (r *receiver) reset(want int) {
 // the error queue before that, since a sender may have taken the error that tells of it.
 func (r *receiver) recvmmsg(fd uintptr) bool {
 	for looks := 0; ; looks++ {
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.msgs[0])), uintptr(r.want),
-			unix.MSG_DONTWAIT, 0, 0)
+		n, errno := r.call(fd)
 		switch errno {
 		case unix.EINTR:
 			continue
@@ -150,7 +147,7 @@ func (r *receiver) recvmmsg(fd uintptr) bool {
 			}
 			return false
 		case 0:
-			r.got = int(n)
+			r.got = n
 		default:
 			if looks < maxDrain && r.socket.watch.on.Load() && classOfErrno(errno) != nil && r.socket.drain(fd) > 0 {
 				continue
@@ -161,13 +158,26 @@ func (r *receiver) recvmmsg(fd uintptr) bool {
 	}
 }
 
+// call is one of which Go's scheduler does not hear, like those of a sender, while little comes.
+func (r *receiver) call(fd uintptr) (n int, errno syscall.Errno) {
+	var got uintptr
+	if r.size < burst {
+		got, _, errno = unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.msgs[0])), uintptr(r.want), unix.MSG_DONTWAIT, 0, 0)
+	} else {
+		got, _, errno = unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.msgs[0])), uintptr(r.want), unix.MSG_DONTWAIT, 0, 0)
+	}
+	return int(got), errno
+}
+
 // collect turns what arrived into trains and returns how many of them are whole.
 func (r *receiver) collect(trains []Train) int {
 	now := time.Now()
 	n := 0
+	r.size = 0
 	for i := range r.got {
 		t := &trains[n]
 		*t = Train{At: now}
+		r.size += int(r.msgs[i].Len)
 		if r.train(i, t) {
 			n++
 		}

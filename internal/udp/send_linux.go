@@ -14,6 +14,10 @@ import (
 // sendControlSize is the room for control messages in bytes: source address 40, traffic class 24, segment size 24.
 const sendControlSize = 96
 
+// quickSize is how many bytes a call sends, at most, of which Go's scheduler does not hear: docs/RATIONALE.md says what
+// its hearing costs. No call of a socket waits; larger ones take long enough for others to have a turn meanwhile.
+const quickSize = 16 << 10
+
 // sender is the memory of one Write. A socket keeps those that it made, so each is made once.
 type sender struct {
 	socket *Socket
@@ -222,7 +226,10 @@ func (w *sender) attempt() error {
 // call sends w.rest, or w.msg if that is nil.
 func (w *sender) call(fd uintptr) {
 	for {
-		if w.rest == nil {
+		if w.rest == nil && w.iov.Len <= quickSize {
+			_, _, w.errno = unix.RawSyscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&w.msg)), unix.MSG_DONTWAIT)
+			w.sent = 1
+		} else if w.rest == nil {
 			_, _, w.errno = unix.Syscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&w.msg)), unix.MSG_DONTWAIT)
 			w.sent = 1
 		} else {

@@ -19,6 +19,13 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
+// switches returns how often a thread of the process gave its processor away so far.
+func switches() int64 {
+	var u syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return int64(u.Nvcsw)
+}
+
 // BenchmarkTransfer sends 16 MiB per round one way, in pieces as iperf3 does:
 // on a bare stream, on a TCP connection through a tunnel, and on plain TCP. The
 // tunnel's two processes and both programs are this one: cpu-s/GiB counts all.
@@ -154,7 +161,7 @@ func benchmarkCrowd(b *testing.B, near, far []net.Conn) {
 			}
 		}()
 	}
-	start := cpuTime()
+	start, switched := cpuTime(), switches()
 	left := make(chan struct{}, b.N)
 	for range b.N {
 		left <- struct{}{}
@@ -174,6 +181,7 @@ func benchmarkCrowd(b *testing.B, near, far []net.Conn) {
 		})
 	}
 	wg.Wait()
+	b.ReportMetric(float64(switches()-switched)/float64(b.N), "switches/op")
 	b.ReportMetric(float64((cpuTime()-start).Nanoseconds())/float64(b.N), "cpu-ns/op")
 }
 

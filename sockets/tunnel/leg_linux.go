@@ -27,7 +27,7 @@ type source struct {
 	n     int // of iov; then what read found
 	errno syscall.Errno
 	asked bool                  // ready was called before, and waited since
-	read  func(fd uintptr)      // readv, made once
+	read  func(fd uintptr)      // receive, made once
 	ready func(fd uintptr) bool // readable, made once
 }
 
@@ -44,7 +44,7 @@ func newSource(p *pump) *source {
 		return nil
 	}
 	r := &source{raw: raw, s: p.s}
-	r.read, r.ready = r.readv, r.readable
+	r.read, r.ready = r.receive, r.readable
 	return r
 }
 
@@ -78,10 +78,14 @@ func (r *source) ReadBuffers(b [][]byte) (int, error) {
 	return 0, err
 }
 
-func (r *source) readv(fd uintptr) {
+func (r *source) receive(fd uintptr) {
 	for {
 		var n uintptr
-		n, _, r.errno = syscall.Syscall(syscall.SYS_READV, fd, uintptr(unsafe.Pointer(&r.iov[0])), uintptr(r.n))
+		if r.n == 1 && r.iov[0].Len <= quickSize {
+			n, _, r.errno = syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(r.iov[0].Base)), uintptr(r.iov[0].Len), unix.MSG_DONTWAIT, 0, 0)
+		} else {
+			n, _, r.errno = syscall.Syscall(syscall.SYS_READV, fd, uintptr(unsafe.Pointer(&r.iov[0])), uintptr(r.n))
+		}
 		if r.errno != syscall.EINTR {
 			r.n = int(n)
 			return
@@ -152,12 +156,13 @@ func (r *source) readable(fd uintptr) bool {
 // polled returns which events a socket has now; errors and the end of both
 // directions are always among them.
 func polled(fd uintptr, events int16) int16 {
-	p := [1]unix.PollFd{{Fd: int32(fd), Events: events}}
+	p := unix.PollFd{Fd: int32(fd), Events: events}
 	for {
-		_, err := unix.Poll(p[:], 0)
-		switch err {
-		case nil:
-			return p[0].Revents
+		var now unix.Timespec
+		_, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&now)), 0, 0, 0)
+		switch errno {
+		case 0:
+			return p.Revents
 		case unix.EINTR:
 		default:
 			return unix.POLLERR

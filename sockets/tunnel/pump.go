@@ -45,7 +45,8 @@ type Result struct {
 // which has ended when Pump returns. A pump that waits has no buffer.
 func Pump(leg Leg, s *Stream) Result {
 	p := &pump{leg: leg, s: s, start: time.Now()}
-	p.src, p.to = newSource(p), &sink{p: p}
+	p.src = newSource(p)
+	p.to = &sink{p: p, quick: newQuick(p.src)}
 	s.link.set.pumping(s, p)
 	over := make(chan struct{})
 	go func() {
