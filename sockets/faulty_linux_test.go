@@ -40,7 +40,10 @@ func talk(args []string) int {
 	}
 }
 
-// crowd makes connections that are open all at once, as far as possible, and says how many it had. Each has two seconds.
+// crowdPatience is how long each connection of a crowd may take: much, where the race detector and other tests run beside it.
+const crowdPatience = 6 * time.Second
+
+// crowd makes connections that are open all at once, as far as possible, and says how many it had. Each has a while.
 func crowd(args []string) int {
 	n, _ := strconv.Atoi(args[2])
 	var ok atomic.Int64
@@ -48,10 +51,10 @@ func crowd(args []string) int {
 	tried.Add(n)
 	for range n {
 		all.Go(func() {
-			c, err := net.DialTimeout("tcp", args[1], 2*time.Second)
+			c, err := net.DialTimeout("tcp", args[1], crowdPatience)
 			if err == nil {
 				defer c.Close()
-				c.SetDeadline(time.Now().Add(2 * time.Second))
+				c.SetDeadline(time.Now().Add(crowdPatience))
 				c.Write([]byte("x"))
 				if _, err := io.ReadFull(c, make([]byte, 1)); err == nil {
 					ok.Add(1)
