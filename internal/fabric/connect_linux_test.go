@@ -2,6 +2,7 @@ package fabric
 
 import (
 	"errors"
+	"io"
 	"net/netip"
 	"testing"
 
@@ -82,4 +83,43 @@ func TestRefusalsAreTheKernelsOwnErrors(t *testing.T) {
 			unix.Close(fd)
 		}
 	}
+}
+
+// TestWhatAProgramSendsBeforeItsResetIsThereForTheLeg has the program be faster than we are: its connection is over when we look at it.
+func TestWhatAProgramSendsBeforeItsResetIsThereForTheLeg(t *testing.T) {
+	f := newFabric(t, Config{})
+	p := newProgram(t, f)
+	for _, sent := range []string{"abc", ""} {
+		for _, far := range anyFar {
+			dest := netip.AddrPortFrom(far, 443)
+			fd, done := p.connect(dest)
+			h := next(t, f)
+			leg, err := makeLegIn(f, domainOf(far))
+			if err == nil {
+				err = beginLeg(leg, h.Dest, h.App)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := wait(t, "connect", done); err != nil {
+				t.Fatal(err)
+			}
+			unix.Write(fd, []byte(sent))
+			unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+			unix.Close(fd)
+			c, err := finishLeg(t.Context(), leg)
+			if err != nil {
+				t.Fatalf("after %q and a reset: %v", sent, err)
+			}
+			got, err := io.ReadAll(c)
+			if string(got) != sent || !errors.Is(err, unix.ECONNRESET) {
+				t.Errorf("the leg reads %q, %v, want %q and ECONNRESET", got, err, sent)
+			}
+			c.Close()
+		}
+	}
+}
+
+func makeLegIn(f *Fabric, family int) (int, error) {
+	return onCrew(f.crew, func() (int, error) { return makeLeg(family) })
 }

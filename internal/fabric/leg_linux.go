@@ -94,7 +94,7 @@ func (f *Fabric) connect(ctx context.Context, from, to netip.AddrPort) (*net.TCP
 		unix.Close(fd)
 		return nil, err
 	}
-	return finishLeg(ctx, fd, to)
+	return finishLeg(ctx, fd)
 }
 
 // beginLeg binds fd to from and begins to connect it with to.
@@ -115,21 +115,21 @@ func beginLeg(fd int, from, to netip.AddrPort) error {
 	return nil
 }
 
-// finishLeg waits until fd, which connects with to, has done so, and returns it as a connection of package net. It owns fd.
-func finishLeg(ctx context.Context, fd int, to netip.AddrPort) (*net.TCPConn, error) {
-	// Mostly the kernel has carried all packets of the handshake before the first connect returned.
-	again := unix.Connect(fd, sockaddr(to))
-	if again != nil && again != unix.EALREADY && again != unix.EISCONN {
+// finishLeg waits until fd, which connects, has done so, and returns it as a connection of package net. It owns fd.
+func finishLeg(ctx context.Context, fd int) (*net.TCPConn, error) {
+	// Mostly the kernel has carried all packets of the handshake before connect returned.
+	outcome := connected(fd)
+	if outcome != nil && outcome != unix.EALREADY {
 		unix.Close(fd)
-		return nil, again
+		return nil, outcome
 	}
-	if again != unix.EALREADY {
+	if outcome == nil {
 		unix.SetNonblock(fd, false) // package os does not wait for such files, and saves what that costs
 	}
 	file := os.NewFile(uintptr(fd), "leg")
 	defer file.Close()
-	if again == unix.EALREADY {
-		if err := await(ctx, file, to); err != nil {
+	if outcome != nil {
+		if err := await(ctx, file); err != nil {
 			return nil, err
 		}
 	}
@@ -142,8 +142,34 @@ func finishLeg(ctx context.Context, fd int, to netip.AddrPort) (*net.TCPConn, er
 	return leg, nil
 }
 
-// await waits until a socket that connects with to has done so.
-func await(ctx context.Context, file *os.File, to netip.AddrPort) error {
+// connected returns what came of the connect of a socket: nil when it has its connection, unix.EALREADY as long as that is not known.
+//
+// A second connect(2) would say as much, but if the program has sent something and reset its end meanwhile, that call throws away what
+// has arrived. So would SO_ERROR take the reset, which is for who reads.
+func connected(fd int) error {
+	const closed = 7 // of enum in linux/tcp_states.h, as those below
+	const sent, received = 2, 3
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	switch {
+	case err != nil:
+		return err
+	case info.State == sent, info.State == received:
+		return unix.EALREADY
+	case info.State != closed, info.Bytes_acked > 0: // the first of those is SYN
+		return nil
+	}
+	errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err == nil {
+		err = unix.ECONNABORTED
+		if errno != 0 {
+			err = unix.Errno(errno)
+		}
+	}
+	return err
+}
+
+// await waits until a socket that connects has done so.
+func await(ctx context.Context, file *os.File) error {
 	raw, err := file.SyscallConn()
 	if err != nil {
 		return err
@@ -154,7 +180,7 @@ func await(ctx context.Context, file *os.File, to netip.AddrPort) error {
 	defer stop()
 	var outcome error
 	err = raw.Write(func(fd uintptr) bool {
-		outcome = unix.Connect(int(fd), sockaddr(to))
+		outcome = connected(int(fd))
 		return outcome != unix.EALREADY
 	})
 	switch {
@@ -162,8 +188,6 @@ func await(ctx context.Context, file *os.File, to netip.AddrPort) error {
 		return context.Cause(ctx)
 	case err != nil:
 		return err
-	case outcome == unix.EISCONN:
-		return nil
 	}
 	return outcome
 }
