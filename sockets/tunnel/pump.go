@@ -71,6 +71,7 @@ type pump struct {
 	upOver   bool       // the program's bytes have ended
 	downOver bool       // the peer's have
 	stopped  error      // the peer reads no more; nil = it does, as far as we know
+	legErr   error      // of writing to the leg: nothing goes there any more, but what came from it may not all be read
 	failed   bool
 	ending   Ending
 	err      error
@@ -142,7 +143,7 @@ func (p *pump) down() {
 	case p.s.abandoned.Load():
 		p.downEnded()
 	case p.to.err != nil:
-		p.fail(ResetByLeg, p.to.err)
+		p.legFailed(p.to.err)
 	case err != nil:
 		p.readFailed(err)
 	default:
@@ -152,10 +153,28 @@ func (p *pump) down() {
 
 // upEnded is called when all of the program is carried.
 func (p *pump) upEnded() {
-	p.s.CloseWrite()
 	p.mu.Lock()
 	p.upOver = true
+	reset := p.legErr
 	p.mu.Unlock()
+	if reset != nil { // which the leg tells once, and the other direction has heard
+		p.fail(ResetByLeg, reset)
+		return
+	}
+	p.s.CloseWrite()
+}
+
+// legFailed is called when the leg takes no bytes: the program has reset it. What it sent before goes to the peer all the same.
+func (p *pump) legFailed(err error) {
+	p.mu.Lock()
+	p.legErr = err
+	over := p.upOver
+	p.mu.Unlock()
+	if over {
+		p.fail(ResetByLeg, err)
+	} else {
+		p.s.Stop(tcpq.CodeReset)
+	}
 }
 
 // downEnded is called when all of the peer is delivered.
@@ -182,9 +201,11 @@ func (p *pump) writeFailed(err error) {
 	}
 	p.mu.Lock()
 	p.upOver, p.stopped = true, err
-	over := p.downOver
+	over, reset := p.downOver, p.legErr
 	p.mu.Unlock()
-	if over {
+	if reset != nil {
+		p.fail(ResetByLeg, reset)
+	} else if over {
 		p.peerStopped(err)
 	}
 }

@@ -183,6 +183,46 @@ func TestResetAfterHalfCloseCrosses(t *testing.T) {
 	p.wantEndings(t, ResetByLeg, ResetByPeer)
 }
 
+// heardLeg is a leg whose reset is heard by writing, before anything is read.
+type heardLeg struct {
+	Leg
+	heard chan struct{}
+}
+
+func (l heardLeg) Write(p []byte) (int, error) {
+	close(l.heard)
+	return 0, syscall.ECONNRESET
+}
+
+func (l heardLeg) Read(p []byte) (int, error) {
+	<-l.heard
+	n, err := l.Leg.Read(p)
+	if errors.Is(err, syscall.ECONNRESET) {
+		err = io.EOF // the kernel tells it once
+	}
+	return n, err
+}
+
+func TestBytesBeforeAResetArriveThoughItIsHeardByWriting(t *testing.T) {
+	w := onLoopback(t, Options{})
+	ns, fs := w.pair()
+	near, nearLeg := memPair()
+	near.Write([]byte("abc"))
+	near.SetLinger(0)
+	near.Close()
+	done := make(chan Result, 1)
+	go func() { done <- Pump(heardLeg{nearLeg, make(chan struct{})}, ns) }()
+	fs.Write([]byte("x"))
+	got, err := io.ReadAll(fs)
+	if _, reset := stopped(err); string(got) != "abc" || !reset {
+		t.Errorf("the peer reads %q, %v, want abc and a reset", got, err)
+	}
+	fs.Close()
+	if r := <-done; r.Ending != ResetByLeg || !errors.Is(r.Err, syscall.ECONNRESET) || r.Sent != 3 {
+		t.Errorf("the pump ended with %v, %v, and sent %d bytes", r.Ending, r.Err, r.Sent)
+	}
+}
+
 // fill writes until nothing moves any more.
 func fill(t *testing.T, c *net.TCPConn) {
 	t.Helper()

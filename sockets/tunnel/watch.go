@@ -98,6 +98,13 @@ func (p *pump) stuck() (waits, long bool) {
 // lookAround ends the pump if one side was reset while the pump waits for the
 // other.
 func (p *pump) lookAround() {
+	p.mu.Lock()
+	reset := p.legErr
+	p.mu.Unlock()
+	if reset != nil {
+		p.failNow(ResetByLeg, reset)
+		return
+	}
 	if p.src != nil {
 		if err := p.src.reset(); err != nil {
 			p.failNow(ResetByLeg, err)
