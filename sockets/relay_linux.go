@@ -6,7 +6,9 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/seed51309289/quiver/internal/fabric"
 	"golang.org/x/sys/unix"
@@ -47,12 +49,46 @@ func relay(a, b *net.TCPConn) (fromA, fromB uint64) {
 	inLine(a)
 	inLine(b)
 	var both sync.WaitGroup
-	both.Go(func() { fromB = carry(a, b) })
-	both.Go(func() { fromA = carry(b, a) })
+	var over atomic.Int32
+	way := func(to, from *net.TCPConn) uint64 {
+		n := carry(to, from)
+		if over.Add(1) == 1 {
+			if awaitReset(from) {
+				reset(to)
+				reset(from)
+			}
+		} else {
+			a.SetReadDeadline(time.Unix(1, 0))
+			b.SetReadDeadline(time.Unix(1, 0))
+		}
+		return n
+	}
+	both.Go(func() { fromB = way(a, b) })
+	both.Go(func() { fromA = way(b, a) })
 	both.Wait()
 	a.Close()
 	b.Close()
 	return fromA, fromB
+}
+
+// awaitReset waits until a connection that has sent its end is reset, and reports whether it is: not if its deadline is set meanwhile, or
+// if it is closed.
+func awaitReset(c *net.TCPConn) (reset bool) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	raw.Read(func(fd uintptr) bool {
+		p := []unix.PollFd{{Fd: int32(fd)}}
+		for {
+			if _, err := unix.Poll(p, 0); err != unix.EINTR {
+				break
+			}
+		}
+		reset = p[0].Revents&unix.POLLERR != 0
+		return reset
+	})
+	return reset
 }
 
 func carry(to, from *net.TCPConn) uint64 {

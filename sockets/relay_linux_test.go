@@ -6,6 +6,7 @@ import (
 	"net"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -72,6 +73,21 @@ func TestARelayedResetIsNotAnEnd(t *testing.T) {
 		reset(b)
 		if _, err := a.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 			t.Fatalf("read after the other end's RST: %v, want ECONNRESET", err)
+		}
+	}
+}
+
+func TestAResetAfterTheEndOfItsDirectionIsRelayed(t *testing.T) {
+	for range 20 {
+		a, b := relayed(t)
+		b.Close()
+		if _, err := a.Read(make([]byte, 1)); err != io.EOF {
+			t.Fatalf("read: %v, want EOF", err)
+		}
+		a.Write([]byte("x")) // which nobody reads any more
+		a.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if !awaitReset(a) {
+			t.Fatal("the answer to a write after close did not come")
 		}
 	}
 }
