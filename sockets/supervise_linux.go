@@ -87,7 +87,7 @@ func (s *supervisor) prepare() (err error) {
 	if s.id, err = identity.Load(who); err != nil {
 		return fmt.Errorf("keys of this host: %w", err)
 	}
-	if s.fabric, err = fabric.New(fabric.Config{Log: s.log}); err != nil {
+	if s.fabric, err = fabric.New(fabric.Config{Log: s.log, Anyway: s.conf.Policy.Redirected()}); err != nil {
 		return explain(fmt.Errorf("make the private namespace: %w", err))
 	}
 	if s.dialer, err = s.newDialer(); err != nil {

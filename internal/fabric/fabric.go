@@ -20,6 +20,10 @@ type Config struct {
 	// which waits for it. nil = nobody cares.
 	Moved func()
 
+	// Anyway are destinations that are reached in another way than by the routes of the host, and so also where it has none. The caller
+	// must not change them any more. limit: a rule of a policy has one or two
+	Anyway []netip.Prefix
+
 	// Ended is told of each socket of the program that listened, or was only bound, when its last descriptor is closed. It is called from
 	// one goroutine, which waits for it. nil = nobody cares.
 	Ended func(Socket)

@@ -75,7 +75,7 @@ func (f *Fabric) build(c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	if f.mirror, err = newMirror(f.crew, f.log); err != nil {
+	if f.mirror, err = newMirror(f.crew, c.Anyway, f.log); err != nil {
 		return err
 	}
 	f.tasks.Go(func() { f.hearEnds(c.Ended) })

@@ -27,14 +27,17 @@ type mirror struct {
 	seen atomic.Pointer[network] // the host's
 	made *network                // of the fabric; what is in it has been made there
 	six  bool                    // the fabric has IPv6
+
+	apart  map[int]bool   // families whose connects have a table of their own: see separate; bounded by families
+	anyway []netip.Prefix // Config.Anyway
 }
 
 // families are those of netlink.
 var families = []int{netlink.FAMILY_V4, netlink.FAMILY_V6}
 
 // newMirror copies the network of the calling thread, the host's, into that of the crew.
-func newMirror(c *crew, log *slog.Logger) (m *mirror, err error) {
-	m = &mirror{log: log, quit: make(chan struct{}), made: newNetwork()}
+func newMirror(c *crew, anyway []netip.Prefix, log *slog.Logger) (m *mirror, err error) {
+	m = &mirror{log: log, quit: make(chan struct{}), made: newNetwork(), apart: map[int]bool{}, anyway: anyway}
 	m.seen.Store(newNetwork())
 	defer func() {
 		if err != nil {
@@ -58,7 +61,16 @@ func newMirror(c *crew, log *slog.Logger) (m *mirror, err error) {
 		return nil, err
 	}
 	list, err := m.here.AddrList(loopback(), netlink.FAMILY_V6)
-	m.six = err == nil && len(list) > 0
+	if m.six = err == nil && len(list) > 0; m.six {
+		if err := m.change(change{prefix: netip.PrefixFrom(netip.IPv6Unspecified(), 0)}); err != nil {
+			return nil, err
+		}
+	}
+	for _, family := range families {
+		if err := m.separate(family); err != nil {
+			log.Debug("a connect to where the host has no route will not fail at once", "family", family, "error", err)
+		}
+	}
 	return m, m.update()
 }
 
@@ -90,7 +102,8 @@ func openNews() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a socket to hear of the host's network: %w", err)
 	}
-	const groups = unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_ROUTE | unix.RTMGRP_LINK
+	const groups = unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_ROUTE | unix.RTMGRP_LINK |
+		1<<(unix.RTNLGRP_IPV4_RULE-1) | 1<<(unix.RTNLGRP_IPV6_RULE-1)
 	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("hear of the host's network: %w", err)
@@ -109,34 +122,41 @@ func (m *mirror) follow(moved func()) {
 		return
 	}
 	for m.drain(raw, true) {
+		m.again(moved) // at once: whoever has made a route may be about to connect
 		select {
 		case <-time.After(settle):
 		case <-m.quit:
 			return
 		}
-		m.drain(raw, false)
-		before := m.seen.Load()
-		if err := m.update(); err != nil {
-			m.log.Warn("the private namespace is not wholly like the host", "error", err)
-		}
-		if moved != nil && len(changes(before, m.seen.Load())) > 0 {
-			moved()
+		if m.drain(raw, false) {
+			m.again(moved)
 		}
 	}
 }
 
-// drain takes all that was told, and waits for it if that is asked. It returns false when the mirror is stopped. What was told is not read:
-// it may be incomplete, and all is looked at anew.
-func (m *mirror) drain(raw syscall.RawConn, wait bool) bool {
+// again is update, and tells what came of it.
+func (m *mirror) again(moved func()) {
+	before := m.seen.Load()
+	if err := m.update(); err != nil {
+		m.log.Warn("the private namespace is not wholly like the host", "error", err)
+	}
+	if moved != nil && len(changes(before, m.seen.Load())) > 0 {
+		moved()
+	}
+}
+
+// drain takes all that was told, and waits for it if that is asked. It reports whether there was something, which there is not when the
+// mirror is stopped. What was told is not read: it may be incomplete, and all is looked at anew.
+func (m *mirror) drain(raw syscall.RawConn, wait bool) (some bool) {
 	var buf [4096]byte
 	err := raw.Read(func(fd uintptr) bool {
-		for some := !wait; ; some = true {
+		for ; ; some = true {
 			if _, _, err := unix.Recvfrom(int(fd), buf[:], 0); err == unix.EAGAIN {
-				return some
+				return some || !wait
 			}
 		}
 	})
-	return err == nil
+	return some && err == nil
 }
 
 // update copies the host's addresses and routes. What cannot be copied is in the error, all the rest is.
@@ -176,8 +196,8 @@ func (m *mirror) change(c change) error {
 	if !m.six && (c.addr.Is6() || c.prefix.Addr().Is6()) {
 		return nil
 	}
-	var err error
 	what := c.prefix.String()
+	var err error
 	if c.addr.IsValid() {
 		what = c.addr.String()
 		a := &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(c.addr, c.addr.BitLen())), Flags: unix.IFA_F_NODAD | unix.IFA_F_NOPREFIXROUTE}
@@ -186,18 +206,15 @@ func (m *mirror) change(c change) error {
 		} else {
 			err = m.here.AddrReplace(loopback(), a)
 		}
-	} else {
-		r := &netlink.Route{LinkIndex: loIndex, Dst: ipNet(c.prefix), Src: c.route.source.AsSlice(), Table: unix.RT_TABLE_LOCAL, Type: unix.RTN_LOCAL, Protocol: unix.RTPROT_STATIC}
-		if c.prefix.Addr().Is4() {
-			r.Scope = unix.RT_SCOPE_HOST
-		}
-		if c.route.broadcast {
-			r.Type, r.Scope = unix.RTN_BROADCAST, unix.RT_SCOPE_LINK
-		}
+	}
+	for _, table := range m.tablesOf(c) {
 		if c.remove {
-			err = m.here.RouteDel(r)
+			err = m.here.RouteDel(c.route.route(c.prefix, table))
 		} else {
-			err = m.here.RouteReplace(r)
+			err = m.here.RouteReplace(c.route.route(c.prefix, table))
+		}
+		if err != nil {
+			break
 		}
 	}
 	switch {
@@ -217,22 +234,28 @@ func (m *mirror) look() (*network, error) {
 		if err != nil {
 			return nil, fmt.Errorf("list the host's routes: %w", err)
 		}
-		far := map[netip.Prefix]netip.Addr{}
+		far := map[netip.Prefix]hostRoute{}
 		for r := range known(routes, family) {
 			switch r.kind {
 			case unix.RTN_LOCAL:
 				n.addOwn(r.dst, r.source)
 			case unix.RTN_BROADCAST:
 				n.addBroadcast(r.dst)
-			case unix.RTN_UNICAST:
-				if len(far) < maxPrefixes {
-					far[r.dst] = r.source
+			case unix.RTN_UNICAST, unix.RTN_UNREACHABLE, unix.RTN_PROHIBIT, unix.RTN_BLACKHOLE:
+				if had, ok := far[r.dst]; len(far) < maxPrefixes && (!ok || had.kind != unix.RTN_UNICAST) {
+					far[r.dst] = r
 				}
 			}
 		}
 		m.sources(n, far)
+		if !m.apart[family] || len(routes) >= maxPrefixes { // of so many we do not know all
+			n.complete(family == netlink.FAMILY_V4)
+		}
 	}
-	n.complete()
+	n.addLoopback()
+	for _, p := range m.anyway {
+		n.addAnyway(p)
+	}
 	return n, nil
 }
 
@@ -281,11 +304,11 @@ func known(list []netlink.Route, family int) iter.Seq[hostRoute] {
 }
 
 // sources adds prefixes that the host reaches, and asks its kernel from where if no route says so.
-func (m *mirror) sources(n *network, far map[netip.Prefix]netip.Addr) {
-	if _, def := far[netip.PrefixFrom(netip.IPv6Unspecified(), 0)]; def {
+func (m *mirror) sources(n *network, far map[netip.Prefix]hostRoute) {
+	if def, ok := far[netip.PrefixFrom(netip.IPv6Unspecified(), 0)]; ok {
 		ula := netip.MustParsePrefix("fc00::/7") // reached by the default route, but from another address, if there is one (RFC 6724)
 		if _, ok := far[ula]; !ok {
-			far[ula] = netip.Addr{}
+			far[ula] = hostRoute{kind: def.kind, dst: ula}
 		}
 	}
 	all := make([]netip.Prefix, 0, len(far))
@@ -297,31 +320,35 @@ func (m *mirror) sources(n *network, far map[netip.Prefix]netip.Addr) {
 		if p.Addr().Is6() && p.Addr().IsLinkLocalUnicast() {
 			continue // of one interface, which a zone in the address tells
 		}
-		source := far[p]
-		if !source.IsValid() {
-			source = m.ask(p, all)
+		r := far[p]
+		if r.kind == unix.RTN_UNICAST && r.source.IsValid() {
+			n.addFar(p, r.source)
+			continue
 		}
-		if source.IsValid() {
+		a, ok := representative(p, all)
+		if !ok {
+			if r.kind == unix.RTN_UNICAST {
+				n.addFar(p, n.some(p.Addr().Is4()))
+			}
+			continue
+		}
+		source, err := m.ask(a)
+		if kind, dead := deadBy(err); dead {
+			n.addDead(p, kind)
+		} else if source.IsValid() {
 			n.addFar(p, source)
 		}
 	}
 }
 
-// ask asks the host's kernel from which address it reaches a prefix. The answer is zero if it does not know.
-func (m *mirror) ask(p netip.Prefix, all []netip.Prefix) netip.Addr {
-	a, ok := representative(p, all)
-	if !ok {
-		return netip.Addr{}
-	}
+// ask asks the host's kernel from where it reaches an address. The answer is zero if it has no way there.
+func (m *mirror) ask(a netip.Addr) (netip.Addr, error) {
 	routes, err := m.host.RouteGet(a.AsSlice())
 	if err != nil || len(routes) == 0 {
-		return netip.Addr{}
+		return netip.Addr{}, err
 	}
-	source, ok := netip.AddrFromSlice(routes[0].Src)
-	if !ok {
-		return netip.Addr{}
-	}
-	return source.Unmap()
+	source, _ := netip.AddrFromSlice(routes[0].Src)
+	return source.Unmap(), nil
 }
 
 // has reports whether the host has an address.

@@ -1,6 +1,7 @@
 package fabric
 
 import (
+	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -115,6 +116,99 @@ func TestTheHostsNewAddressIsUsedFromThenOnAndOldConnectionsLiveOn(t *testing.T)
 		if got := localOf(t, fd).Addr(); got != before {
 			t.Errorf("getsockname of the old connection: %v, want %v", got, before)
 		}
+		unix.Close(fd)
+		leg.Close()
+	}
+}
+
+func TestAConnectToWhereTheHostHasNoRouteFailsAtOnceAsItsRoutesSay(t *testing.T) {
+	asHost(t)
+	l, err := netlink.LinkByName("eth0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, gateway := range []string{"10.77.0.1", "2001:db8:77::1"} { // no default routes for a while
+		if err := netlink.RouteDel(&netlink.Route{LinkIndex: l.Attrs().Index, Gw: net.ParseIP(gateway)}); err != nil {
+			t.Fatal(err)
+		}
+		defer addDefault("eth0", gateway)
+	}
+	for dest, kind := range map[string]int{
+		"10.77.0.64/26": unix.RTN_UNREACHABLE, "10.8.0.0/16": unix.RTN_PROHIBIT, "10.9.0.0/16": unix.RTN_BLACKHOLE,
+		"2001:db8:77::/96": unix.RTN_UNREACHABLE, "fd08::/16": unix.RTN_PROHIBIT, "fd09::/16": unix.RTN_BLACKHOLE,
+	} {
+		r := &netlink.Route{Dst: ipNet(netip.MustParsePrefix(dest)), Type: kind}
+		if err := netlink.RouteAdd(r); err != nil {
+			t.Fatal(err)
+		}
+		defer netlink.RouteDel(r)
+	}
+	anyway := []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("2001:db8:100::/48")}
+	f := newFabric(t, Config{Anyway: anyway})
+	p := newProgram(t, f)
+	for to, want := range map[string]error{
+		"203.0.113.1": unix.ENETUNREACH, "10.77.0.65": unix.EHOSTUNREACH, "10.8.0.1": unix.EACCES, "10.9.0.1": unix.EINVAL,
+		"2001:db8::1": unix.ENETUNREACH, "2001:db8:77::9": unix.EHOSTUNREACH, "fd08::1": unix.EACCES, "fd09::1": unix.EINVAL,
+		"10.77.0.9": unix.EINPROGRESS, "198.51.100.1": unix.EINPROGRESS, "127.0.0.1": unix.EINPROGRESS, "10.77.0.2": unix.EINPROGRESS,
+		"2001:db8:77:0:1::9": unix.EINPROGRESS, "2001:db8:100::1": unix.EINPROGRESS, "::1": unix.EINPROGRESS, "2001:db8:77::2": unix.EINPROGRESS,
+	} {
+		addr := netip.MustParseAddr(to)
+		fd := p.socket(domainOf(addr), unix.SOCK_NONBLOCK)
+		if err := unix.Connect(fd, sockaddr(netip.AddrPortFrom(addr, 80))); err != want {
+			t.Errorf("connect to %s: %v, want %v", to, err, want)
+		} else if err == unix.EINPROGRESS {
+			next(t, f).Refuse(Refused)
+		}
+		unix.Close(fd)
+	}
+	for _, tc := range []struct{ gateway, dest string }{{"10.77.0.1", "93.184.216.34:80"}, {"2001:db8:77::1", "[2606::34]:80"}} {
+		dest := netip.MustParseAddrPort(tc.dest)
+		connect := func(bind netip.AddrPort) (fd int, err error) {
+			fd = p.socket(domainOf(dest.Addr()), unix.SOCK_NONBLOCK)
+			if bind.IsValid() {
+				err = unix.Bind(fd, sockaddr(bind))
+			}
+			if err == nil {
+				err = unix.Connect(fd, sockaddr(dest))
+			}
+			return fd, err
+		}
+		try := func(want error) func() bool {
+			return func() bool {
+				fd, err := connect(netip.AddrPort{})
+				defer unix.Close(fd)
+				if err == unix.EINPROGRESS {
+					next(t, f).Refuse(Refused)
+				}
+				return err == want
+			}
+		}
+		if err := addDefault("eth0", tc.gateway); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the new route is followed", try(unix.EINPROGRESS))
+		bind := netip.MustParseAddrPort("0.0.0.0:7070")
+		if dest.Addr().Is6() {
+			bind = netip.MustParseAddrPort("[::]:7071")
+		}
+		fd, err := connect(bind)
+		if err != unix.EINPROGRESS {
+			t.Fatal(err)
+		}
+		h := next(t, f)
+		if own := sourceHere(t, dest); h.App != netip.AddrPortFrom(own, bind.Port()) {
+			t.Errorf("from a chosen port to %v: held from %v, want from %v", dest, h.App, own)
+		}
+		leg, err := h.Connect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := netlink.RouteDel(&netlink.Route{LinkIndex: l.Attrs().Index, Gw: net.ParseIP(tc.gateway)}); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the loss of the route is followed", try(unix.ENETUNREACH))
+		unix.SetNonblock(fd, false)
+		talk(t, fd, leg) // a connection that is there lives on
 		unix.Close(fd)
 		leg.Close()
 	}

@@ -15,9 +15,23 @@ type network struct {
 
 // A localRoute makes a prefix part of the fabric.
 type localRoute struct {
-	source    netip.Addr // from which the program connects there; zero = the address itself
-	broadcast bool       // nobody connects there
+	kind    routeKind
+	source  netip.Addr // of those that are reached: from which the program connects there; zero = the address itself
+	implied bool       // the kernel has it among its local addresses anyway
 }
+
+// A routeKind is what becomes of a connect.
+type routeKind uint8
+
+const (
+	reached     routeKind = iota
+	broadcast             // nobody connects there
+	unreachable           // nobody does, and the host says so: EHOSTUNREACH,
+	prohibited            // EACCES,
+	blackhole             // EINVAL
+)
+
+func (k routeKind) dead() bool { return k >= unreachable }
 
 // maxPrefixes is how many addresses of the host are known, and half of how many routes. limit: a router of the Internet has a million;
 // programs there connect from the source of its default route.
@@ -39,14 +53,21 @@ func (n *network) addOwn(p netip.Prefix, source netip.Addr) {
 		return
 	}
 	n.own = append(n.own, p)
-	if p.Addr().IsLoopback() || p.Addr().IsLinkLocalUnicast() && p.Addr().Is6() {
-		return // every network has these; those of IPv6 belong to an interface, and here is none like that
-	}
-	if p.Addr().Is6() && p.IsSingleIP() {
+	switch {
+	case p.Addr().IsLoopback(): // see addLoopback
+	case p.Addr().IsLinkLocalUnicast() && p.Addr().Is6(): // belongs to an interface, and here is none like that
+	case p.Addr().Is6() && p.IsSingleIP():
 		n.addrs[p.Addr()] = struct{}{} // routes of IPv6 may only have a source that an interface has
-		return
+		n.routes[p] = localRoute{source: p.Addr(), implied: true}
+	default:
+		n.routes[p] = localRoute{source: source}
 	}
-	n.routes[p] = localRoute{source: source}
+}
+
+// addLoopback adds what every network has.
+func (n *network) addLoopback() {
+	n.routes[netip.PrefixFrom(netip.AddrFrom4([4]byte{127}), 8)] = localRoute{source: netip.AddrFrom4([4]byte{127, 0, 0, 1}), implied: true}
+	n.routes[netip.PrefixFrom(netip.IPv6Loopback(), 128)] = localRoute{source: netip.IPv6Loopback(), implied: true}
 }
 
 // addFar adds a prefix that the host reaches from a source.
@@ -63,29 +84,55 @@ func (n *network) addFar(p netip.Prefix, source netip.Addr) {
 // addBroadcast adds an address to which nobody connects.
 func (n *network) addBroadcast(p netip.Prefix) {
 	if len(n.routes) < 2*maxPrefixes {
-		n.routes[p] = localRoute{broadcast: true}
+		n.routes[p] = localRoute{kind: broadcast}
 	}
 }
 
-// complete makes every address local: those that the host cannot reach too, since peers may have them.
-func (n *network) complete() {
-	any4, any6 := netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-	if !n.routes[any4].source.IsValid() {
-		n.routes[any4] = localRoute{source: n.some(true, netip.AddrFrom4([4]byte{127, 0, 0, 1}))}
+// addDead adds a prefix to which the host has a route that says that there is none.
+func (n *network) addDead(p netip.Prefix, kind routeKind) {
+	if _, taken := n.routes[p]; !taken && len(n.routes) < 2*maxPrefixes {
+		n.routes[p] = localRoute{kind: kind}
 	}
-	if !n.routes[any6].source.IsValid() {
-		n.routes[any6] = localRoute{source: n.some(false, netip.IPv6Loopback())}
+}
+
+// addAnyway adds a prefix that is reached whether the host has a route or not: with the source that the host would use, if it has one.
+func (n *network) addAnyway(p netip.Prefix) {
+	best, found := netip.Prefix{}, localRoute{source: n.some(p.Addr().Is4())}
+	for q, r := range n.routes {
+		switch {
+		case r.kind.dead() && p.Bits() <= q.Bits() && p.Contains(q.Addr()):
+			delete(n.routes, q)
+		case r.kind == reached && q.Bits() <= p.Bits() && q.Contains(p.Addr()) && (!best.IsValid() || q.Bits() > best.Bits()):
+			best, found = q, localRoute{source: r.source}
+		}
+	}
+	if _, taken := n.routes[p]; !taken && len(n.routes) < 2*maxPrefixes {
+		n.routes[p] = found
+	}
+}
+
+// complete makes every address one that is reached.
+func (n *network) complete(is4 bool) {
+	all := netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+	if is4 {
+		all = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	}
+	if !n.routes[all].source.IsValid() {
+		n.routes[all] = localRoute{source: n.some(is4)}
 	}
 }
 
 // some returns an address of the host, of a family: the first that reaches furthest.
-func (n *network) some(is4 bool, otherwise netip.Addr) netip.Addr {
+func (n *network) some(is4 bool) netip.Addr {
 	for _, p := range n.own {
 		if a := p.Addr(); p.IsSingleIP() && a.Is4() == is4 && a.IsGlobalUnicast() {
 			return a
 		}
 	}
-	return otherwise
+	if is4 {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	return netip.IPv6Loopback()
 }
 
 // representative returns an address of p that no narrower prefix of all has: the kernel's route to it is the one to p. It returns false if

@@ -49,7 +49,8 @@ func TestTheHostHasWhatIsLocalThere(t *testing.T) {
 
 func TestEveryAddressIsLocalEvenWithoutRoutes(t *testing.T) {
 	n := newNetwork()
-	n.complete()
+	n.complete(true)
+	n.complete(false)
 	if got := n.routes[prefix("0.0.0.0/0")].source; got != ip("127.0.0.1") {
 		t.Errorf("IPv4 leaves from %v, want 127.0.0.1", got)
 	}
@@ -59,7 +60,8 @@ func TestEveryAddressIsLocalEvenWithoutRoutes(t *testing.T) {
 	n = newNetwork()
 	n.addOwn(prefix("10.0.0.2/32"), ip("10.0.0.2"))
 	n.addOwn(prefix("fe80::2/128"), netip.Addr{})
-	n.complete()
+	n.complete(true)
+	n.complete(false)
 	if got := n.routes[prefix("0.0.0.0/0")].source; got != ip("10.0.0.2") {
 		t.Errorf("IPv4 leaves from %v, want 10.0.0.2", got)
 	}
@@ -91,7 +93,8 @@ func TestChangesAddBeforeTheyRemove(t *testing.T) {
 		}
 		got = append(got, sign+what)
 	}
-	wanted := []string{"+2001:db8::3", "+0.0.0.0/0", "+::/0", "+10.0.0.3/32", "+10.0.0.255/32", "-10.0.0.0/24", "-10.0.0.2/32", "-2001:db8::2"}
+	wanted := []string{"+2001:db8::3", "+0.0.0.0/0", "+::/0", "+10.0.0.3/32", "+10.0.0.255/32", "+2001:db8::3/128",
+		"-10.0.0.0/24", "-10.0.0.2/32", "-2001:db8::2/128", "-2001:db8::2"}
 	if !slices.Equal(got, wanted) {
 		t.Errorf("changes: %v, want %v", got, wanted)
 	}
@@ -106,6 +109,28 @@ func TestOwnAddressesComeBeforeRoutesToThem(t *testing.T) {
 	n.addFar(prefix("10.0.0.2/32"), ip("10.0.0.9"))
 	if got := n.routes[prefix("10.0.0.2/32")].source; got != ip("10.0.0.2") {
 		t.Errorf("to its own address from %v", got)
+	}
+}
+
+func TestWhatIsReachedAnywayHasTheSourceOfItsNextWiderRoute(t *testing.T) {
+	n := newNetwork()
+	n.addOwn(prefix("10.0.0.2/32"), ip("10.0.0.2"))
+	n.addFar(prefix("10.0.0.0/8"), ip("10.0.0.3"))
+	n.addDead(prefix("192.0.2.0/25"), unreachable)
+	n.addDead(prefix("198.51.100.0/24"), prohibited)
+	for _, p := range []string{"10.9.0.0/16", "192.0.2.0/24", "198.51.100.7/32", "10.0.0.2/32", "2001:db8::/32"} {
+		n.addAnyway(prefix(p))
+	}
+	for p, want := range map[string]localRoute{
+		"10.9.0.0/16": {source: ip("10.0.0.3")}, "192.0.2.0/24": {source: ip("10.0.0.2")}, "198.51.100.7/32": {source: ip("10.0.0.2")},
+		"198.51.100.0/24": {kind: prohibited}, "10.0.0.2/32": {source: ip("10.0.0.2")}, "2001:db8::/32": {source: ip("::1")},
+	} {
+		if got := n.routes[prefix(p)]; got != want {
+			t.Errorf("to %s: %+v, want %+v", p, got, want)
+		}
+	}
+	if r, ok := n.routes[prefix("192.0.2.0/25")]; ok {
+		t.Errorf("half of what is reached anyway is %+v", r)
 	}
 }
 
@@ -125,7 +150,8 @@ func TestHugeHostsAreCopiedInPart(t *testing.T) {
 		n.addFar(p, ip("192.0.2.1"))
 		n.addBroadcast(p)
 	}
-	n.complete()
+	n.complete(true)
+	n.complete(false)
 	if len(n.own) != maxPrefixes || len(n.routes) != 2*maxPrefixes+2 {
 		t.Errorf("%d addresses and %d routes, want %d and %d", len(n.own), len(n.routes), maxPrefixes, 2*maxPrefixes+2)
 	}

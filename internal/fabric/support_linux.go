@@ -92,7 +92,7 @@ func (s *Support) tryPieces() bool {
 	}
 	defer unix.Close(ns)
 	defer c.close()
-	m, err := newMirror(c, slog.New(slog.DiscardHandler))
+	m, err := newMirror(c, nil, slog.New(slog.DiscardHandler))
 	if s.note(featureLoopback, err) {
 		defer m.close()
 	}

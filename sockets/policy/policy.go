@@ -178,6 +178,22 @@ func (p *Policy) Protocols() []int { return append([]int(nil), p.protocols...) }
 // UDPPort returns the port that all listeners share, if they share one: not so with "ports same".
 func (p *Policy) UDPPort() (port uint16, shared bool) { return p.ports.shared, !p.ports.same }
 
+// Redirected returns the destinations for which a gateway is asked, so that this host needs no route to them: networks, and all addresses
+// if one rule names the gateway of a host name or of everything. The caller owns the slice.
+func (p *Policy) Redirected() []netip.Prefix {
+	var out []netip.Prefix
+	for i := range p.connects {
+		switch r := &p.connects[i]; {
+		case r.gateway.host == "":
+		case r.dest.kind == destPrefix:
+			out = append(out, r.dest.prefix)
+		default:
+			return []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
+		}
+	}
+	return out
+}
+
 // MustKnowListeners reports whether a shell has to hear of each listener when the program makes it: some are reached over plain TCP, or have
 // a UDP port of their own. Otherwise it is enough to ask [Policy.Listen] when somebody comes.
 func (p *Policy) MustKnowListeners() bool {

@@ -196,6 +196,22 @@ func TestShellMustKnowListenersOnlyWhereTheyDiffer(t *testing.T) {
 	}
 }
 
+func TestWhatGatewaysAreAskedForNeedsNoRoute(t *testing.T) {
+	all := "[0.0.0.0/0 ::/0]"
+	for line, want := range map[string]string{
+		"connect 10.0.0.0/8 quic":                         "[]",
+		"connect 10.0.0.0/8 quic via=192.0.2.1:8277":      "[10.0.0.0/8]",
+		"connect fd00::7 auto via=gw.example:8277":        "[fd00::7/128]",
+		"connect default quic via=192.0.2.1:8277":         all,
+		"connect db.example quic via=192.0.2.1:8277":      all,
+		"connect db.example quic\nconnect default refuse": "[]",
+	} {
+		if got := fmt.Sprint(wantPolicy(t, line).Redirected()); got != want {
+			t.Errorf("%s: %s, want %s", line, got, want)
+		}
+	}
+}
+
 func TestSocketsThatAskForQUICGetIt(t *testing.T) {
 	p := wantPolicy(t, "protocol 1000 quic", "connect 10.0.0.1 refuse", "connect 10.0.0.2 auto identity=pin", "connect default tcp", "listen port 80 tcp", "listen port 81 quic+tcp allow=a.example,*", "listen port 83 quic allow=*.example,ca")
 	if got := fmt.Sprint(p.Protocols()); got != "[261 1000]" {
