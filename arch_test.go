@@ -25,6 +25,7 @@ var layers = map[string][]string{
 	"internal/udp":       {},
 	"internal/need":      {},
 	"internal/nstest":    {"internal/need"},
+	"internal/leaktest":  {},
 	"internal/packetlog": {},
 	"internal/known":     {},
 	"internal/netwatch":  {},

@@ -14,6 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// inside is set in the processes that Enter starts.
+const inside = "QUIVER_TEST_NAMESPACE"
+
 // Enter runs the calling test again, alone, in a user and a network namespace of
 // its own, and returns true there. It returns false in the first process once the
 // test has passed, so a test begins with

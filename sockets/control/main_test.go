@@ -7,10 +7,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/seed51309289/quiver/internal/leaktest"
 )
 
 // actVar tells the test program, started again, what to be.
@@ -20,25 +20,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(actVar) == "publish" {
 		os.Exit(publishAndWait())
 	}
-	before := runtime.NumGoroutine()
-	code := m.Run()
-	if code == 0 && leaked(before) {
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// leaked waits for goroutines that are about to end, and tells those that do not.
-func leaked(before int) bool {
-	for range 200 {
-		if runtime.NumGoroutine() <= before {
-			return false
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	stacks := make([]byte, 1<<20)
-	fmt.Fprintf(os.Stderr, "%d goroutines, %d before the tests:\n%s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
-	return true
+	os.Exit(leaktest.Main(m))
 }
 
 // publishAndWait is a supervisor in a process of its own: it says where it is,
