@@ -56,7 +56,8 @@ func raws(where string) {
 	for _, k := range []struct {
 		name                string
 		domain, typ, number int
-	}{{"packet", unix.AF_PACKET, unix.SOCK_RAW, 0}, {"raw", unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_ICMP}, {"xdp", unix.AF_XDP, unix.SOCK_RAW, 0}, {"stream", unix.AF_INET, unix.SOCK_STREAM, 0}} {
+	}{{"packet", unix.AF_PACKET, unix.SOCK_RAW, 0}, {"raw", unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_ICMP}, {"xdp", unix.AF_XDP, unix.SOCK_RAW, 0},
+		{"raw of no protocol", unix.AF_INET, unix.SOCK_RAW, 0}, {"raw with flags of nobody", unix.AF_INET, 0x60 | unix.SOCK_RAW, unix.IPPROTO_ICMP}, {"stream", unix.AF_INET, unix.SOCK_STREAM, 0}} {
 		fd, err := unix.Socket(k.domain, k.typ, k.number)
 		if err == nil {
 			unix.Close(fd)

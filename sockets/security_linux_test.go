@@ -134,6 +134,8 @@ func TestInjectedSocketsGiveNoRights(t *testing.T) {
 		for _, what := range []string{"packet", "raw", "xdp", "packet in a user namespace of its own", "raw in a user namespace of its own"} {
 			r.says(what + ": operation not permitted")
 		}
+		r.says("raw of no protocol: protocol not supported")
+		r.says("raw with flags of nobody: invalid argument")
 		r.says("stream: <nil>")
 	})
 }

@@ -98,7 +98,7 @@ func (t *traps) makeSocket(c *seccomp.Call, domain, typ, proto int) (int, error)
 		}
 	}
 	if needsRaw(domain, typ) && !holds(c.PID, unix.CAP_NET_RAW) {
-		return -1, unix.EPERM
+		return -1, deny(domain, typ, proto)
 	}
 	return unix.Socket(domain, typ|unix.SOCK_CLOEXEC, proto)
 }
@@ -114,6 +114,22 @@ func needsRaw(domain, typ int) bool {
 		return false // these judge what is done with a socket, and who does it
 	}
 	return typ&typeMask == unix.SOCK_RAW || typ&typeMask == unix.SOCK_PACKET
+}
+
+// deny returns what the kernel says of a socket to whom lacks CAP_NET_RAW: it looks at the flags first, and in families of the Internet at
+// all that is asked for.
+func deny(domain, typ, proto int) error {
+	if typ&^(typeMask|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK) != 0 {
+		return unix.EINVAL
+	}
+	if isInet(domain) {
+		fd, err := unix.Socket(domain, typ|unix.SOCK_CLOEXEC, proto)
+		if err != nil {
+			return err
+		}
+		unix.Close(fd)
+	}
+	return unix.EPERM
 }
 
 // bind refuses addresses that the host does not have: in the fabric every address is local.
