@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -48,27 +47,67 @@ func (f tcpFar) drop() { reset(f.conn) }
 func relay(a, b *net.TCPConn) (fromA, fromB uint64) {
 	inLine(a)
 	inLine(b)
+	var r relaying
 	var both sync.WaitGroup
-	var over atomic.Int32
-	way := func(to, from *net.TCPConn) uint64 {
-		n := carry(to, from)
-		if over.Add(1) == 1 {
-			if awaitReset(from) {
-				reset(to)
-				reset(from)
-			}
-		} else {
-			a.SetReadDeadline(time.Unix(1, 0))
-			b.SetReadDeadline(time.Unix(1, 0))
-		}
-		return n
-	}
-	both.Go(func() { fromB = way(a, b) })
-	both.Go(func() { fromA = way(b, a) })
+	both.Go(func() { fromB = r.carry(a, b) })
+	both.Go(func() { fromA = r.carry(b, a) })
 	both.Wait()
 	a.Close()
 	b.Close()
 	return fromA, fromB
+}
+
+// relaying is what both directions know.
+type relaying struct {
+	mu    sync.Mutex // guards all below
+	over  int        // directions that have ended
+	reset bool       // one could not write to who has reset its end, and the other may have to read what that sent before
+}
+
+// carry is one direction.
+func (r *relaying) carry(to, from *net.TCPConn) uint64 {
+	n, err := copyAll(to, from)
+	unread := isReset(err) && isClosed(to) && !isClosed(from)
+	r.mu.Lock()
+	r.over++
+	last := r.over == 2
+	r.reset = r.reset || unread
+	heard := r.reset
+	r.mu.Unlock()
+	switch {
+	case unread && !last:
+		return uint64(n) // the other direction is about to end, and resets both
+	case errors.Is(err, net.ErrClosed): // the other direction has met a reset
+	case heard, isReset(err):
+		reset(to)
+		reset(from)
+	case err == nil:
+		to.CloseWrite()
+	default:
+		to.CloseWrite()
+		from.CloseRead()
+	}
+	if last {
+		to.SetReadDeadline(time.Unix(1, 0)) // the other direction waits for resets only
+	} else if awaitReset(from) {
+		reset(to)
+		reset(from)
+	}
+	return uint64(n)
+}
+
+// isClosed reports whether the kernel has given a connection up, as after a reset.
+func isClosed(c *net.TCPConn) (closed bool) {
+	const state = 7 // of enum in linux/tcp_states.h
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return true
+	}
+	raw.Control(func(fd uintptr) {
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		closed = err == nil && info.State == state
+	})
+	return closed
 }
 
 // awaitReset waits until a connection that has sent its end is reset, and reports whether it is: not if its deadline is set meanwhile, or
@@ -89,22 +128,6 @@ func awaitReset(c *net.TCPConn) (reset bool) {
 		return reset
 	})
 	return reset
-}
-
-func carry(to, from *net.TCPConn) uint64 {
-	n, err := copyAll(to, from)
-	switch {
-	case err == nil:
-		to.CloseWrite()
-	case errors.Is(err, net.ErrClosed): // the other direction has met a reset
-	case isReset(err):
-		reset(to)
-		reset(from)
-	default:
-		to.CloseWrite()
-		from.CloseRead()
-	}
-	return uint64(n)
 }
 
 // copyAll copies to the end of from. splice takes urgent data for the end, which reading goes past.

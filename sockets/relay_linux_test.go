@@ -91,3 +91,26 @@ func TestAResetAfterTheEndOfItsDirectionIsRelayed(t *testing.T) {
 		}
 	}
 }
+
+// TestBytesBeforeAResetAreRelayedThoughItIsHeardByWriting has the other end write all the time, as who sends a long request to a server that
+// has answered already.
+func TestBytesBeforeAResetAreRelayedThoughItIsHeardByWriting(t *testing.T) {
+	for range 50 {
+		a, b := relayed(t)
+		go func() {
+			for buf := make([]byte, 64<<10); ; {
+				if _, err := b.Write(buf); err != nil {
+					return
+				}
+			}
+		}()
+		io.ReadFull(a, make([]byte, 1))
+		a.Write([]byte("abc"))
+		reset(a)
+		b.SetReadDeadline(time.Now().Add(10 * time.Second))
+		got := make([]byte, 3)
+		if n, err := io.ReadFull(b, got); string(got[:n]) != "abc" {
+			t.Fatalf("read %q, %v, want abc", got[:n], err)
+		}
+	}
+}
