@@ -42,6 +42,10 @@ func sizeBuffers(fd int) {
 	}
 }
 
+// legController is the congestion controller of legs: the one that every kernel has, and that computes least. There is nothing between
+// both ends that could be full. That of the host, which the program's own sockets keep, may pace, by a timer of the kernel (BBR).
+const legController = "reno"
+
 // portTries is how often another port is tried for a peer whose own is taken.
 const portTries = 8
 
@@ -62,6 +66,7 @@ func makeLeg(family int) (int, error) {
 		}
 	}
 	sizeBuffers(fd)
+	unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, legController) // an error means that it has the host's, which is no harm
 	return fd, nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -206,5 +208,29 @@ func TestSocketsOfTheProgramAreFound(t *testing.T) {
 		case <-time.After(patience):
 			t.Fatalf("the end of a listener was not told: %v", cookies)
 		}
+	}
+}
+
+func TestLegsHaveTheirOwnCongestionControllerAndProgramsTheHosts(t *testing.T) {
+	f := newFabric(t, Config{})
+	p := newProgram(t, f)
+	host, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, far := range anyFar {
+		fd, leg := joined(t, f, p, far)
+		if got, err := unix.GetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION); err != nil || got != strings.TrimSpace(string(host)) {
+			t.Errorf("a program's socket has %q, %v, want the host's %q", got, err, host)
+		}
+		raw, err := leg.SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw.Control(func(fd uintptr) {
+			if got, err := unix.GetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION); err != nil || got != legController {
+				t.Errorf("a leg has %q, %v, want %q", got, err, legController)
+			}
+		})
 	}
 }
