@@ -42,6 +42,22 @@ func (r *running) local() string {
 	return ""
 }
 
+func TestWhatAGatewayIsAskedForNeedsNoRoute(t *testing.T) {
+	inModes(t, func(w *world, mode string) {
+		w.start(mode, "echo", "127.0.0.1:7000").says("listening at")
+		file := w.dir + "/policy"
+		if err := os.WriteFile(file, []byte("connect 203.0.113.0/24 quic via=127.0.0.1:8277\nconnect default tcp\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		client := w.start(mode+" policy="+file, "ask", "203.0.113.5:7000", "hello")
+		client.says(`answer "hello" <nil>`) // the other run takes an address that is not its host's for that of a translator
+		client.wantExit(0)
+		nowhere := w.start(mode+" policy="+file, "ask", "192.0.2.1:80", "x")
+		nowhere.says("dial: network is unreachable")
+		nowhere.wantExit(1)
+	})
+}
+
 func TestAProgramHearsWhyItIsNotConnected(t *testing.T) {
 	inModes(t, func(w *world, mode string) {
 		server := w.start(mode, "echo", "127.0.0.1:7000")
