@@ -111,8 +111,12 @@ func openNews() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "news"), nil
 }
 
-// settle is how long after a change of the host more of the same kind is waited for.
-const settle = 20 * time.Millisecond
+// settle is how long a change of the host is left to itself before the next one is followed, at least; and restPerLook times as long as
+// the last look at it took, so that a host that changes all the time costs a part of a processor only.
+const (
+	settle      = 2 * time.Millisecond
+	restPerLook = 4
+)
 
 // follow copies what changes, until stop, and closes the mirror.
 func (m *mirror) follow(moved func()) {
@@ -121,15 +125,13 @@ func (m *mirror) follow(moved func()) {
 	if err != nil {
 		return
 	}
-	for m.drain(raw, true) {
+	for m.drain(raw) {
+		start := time.Now()
 		m.again(moved) // at once: whoever has made a route may be about to connect
 		select {
-		case <-time.After(settle):
+		case <-time.After(max(settle, restPerLook*time.Since(start))):
 		case <-m.quit:
 			return
-		}
-		if m.drain(raw, false) {
-			m.again(moved)
 		}
 	}
 }
@@ -145,18 +147,18 @@ func (m *mirror) again(moved func()) {
 	}
 }
 
-// drain takes all that was told, and waits for it if that is asked. It reports whether there was something, which there is not when the
-// mirror is stopped. What was told is not read: it may be incomplete, and all is looked at anew.
-func (m *mirror) drain(raw syscall.RawConn, wait bool) (some bool) {
+// drain waits until something is told, and takes all of it. It returns false when the mirror is stopped. What was told is not read: it may
+// be incomplete, and all is looked at anew.
+func (m *mirror) drain(raw syscall.RawConn) bool {
 	var buf [4096]byte
 	err := raw.Read(func(fd uintptr) bool {
-		for ; ; some = true {
+		for some := false; ; some = true {
 			if _, _, err := unix.Recvfrom(int(fd), buf[:], 0); err == unix.EAGAIN {
-				return some || !wait
+				return some
 			}
 		}
 	})
-	return some && err == nil
+	return err == nil
 }
 
 // update copies the host's addresses and routes. What cannot be copied is in the error, all the rest is.
@@ -264,10 +266,10 @@ func (m *mirror) routes(family int) (list []netlink.Route, err error) {
 	for range 5 {
 		list, err = m.host.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
 		if !errors.Is(err, netlink.ErrDumpInterrupted) {
-			break
+			return list, err
 		}
 	}
-	return list, err
+	return list, nil // what changes is told, and all is looked at anew then
 }
 
 type hostRoute struct {
