@@ -30,6 +30,8 @@ type mirror struct {
 
 	apart  map[int]bool   // families whose connects have a table of their own: see separate; bounded by families
 	anyway []netip.Prefix // Config.Anyway
+
+	inseparable error // why a family is not apart; nil = all are
 }
 
 // families are those of netlink.
@@ -68,6 +70,7 @@ func newMirror(c *crew, anyway []netip.Prefix, log *slog.Logger) (m *mirror, err
 	}
 	for _, family := range families {
 		if err := m.separate(family); err != nil {
+			m.inseparable = err
 			log.Debug("a connect to where the host has no route will not fail at once", "family", family, "error", err)
 		}
 	}

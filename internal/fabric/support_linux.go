@@ -41,6 +41,7 @@ func (s Support) Err() error {
 const (
 	featureNamespace = "namespace"
 	featureLoopback  = "loopback"
+	featureRules     = "routing-rules"
 	featureTable     = "nftables"
 	featureCapture   = "packet-socket"
 	featureRaw       = "raw-socket"
@@ -56,6 +57,7 @@ func Supported() Support {
 	s := Support{[]Feature{
 		{Name: featureNamespace, What: "a network of its own, on several threads", Needed: true},
 		{Name: featureLoopback, What: "addresses and routes in it", Needed: true},
+		{Name: featureRules, What: "connects without a route fail at once"},
 		{Name: featureTable, What: "holding what a program connects to, until we let go or end", Since: "5.12", Needed: true},
 		{Name: featureCapture, What: "hearing of what is held", Needed: true},
 		{Name: featureRaw, What: "refusing it", Needed: true},
@@ -94,6 +96,7 @@ func (s *Support) tryPieces() bool {
 	defer c.close()
 	m, err := newMirror(c, nil, slog.New(slog.DiscardHandler))
 	if s.note(featureLoopback, err) {
+		s.note(featureRules, m.inseparable)
 		defer m.close()
 	}
 	table, err := onCrew(c, hold)

@@ -37,6 +37,7 @@ func probe(w io.Writer) int {
 var fabricHints = map[string]string{
 	"nftables":      "as root: modprobe nf_tables; the kernel needs CONFIG_NF_TABLES_INET, and for one that goes with its owner Linux 5.12",
 	"packet-socket": "as root: modprobe af_packet; the kernel needs CONFIG_PACKET",
+	"routing-rules": "such a connect fails a moment later; the kernel needs CONFIG_IP_MULTIPLE_TABLES and CONFIG_IPV6_MULTIPLE_TABLES",
 	"hold-ipv6":     "IPv6 is switched off here (sysctl net.ipv6.conf.all.disable_ipv6), or the kernel has none",
 }
 
