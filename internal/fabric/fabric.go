@@ -5,11 +5,12 @@ import (
 	"net/netip"
 )
 
-// MarkProto is the mark (SO_MARK) of sockets whose program asked for QUIC itself.
-const MarkProto uint32 = 0x52
+// MarkProto is the mark (SO_MARK) of sockets whose program asked for QUIC itself. Programs that may set marks have numbers of their own,
+// and small ones.
+const MarkProto uint32 = 0x71766d52
 
 // mark is on the packets of our own sockets: they pass.
-const mark uint32 = 0x51
+const mark uint32 = 0x71766d51
 
 // A Config tunes a Fabric. The zero value is ready to use.
 type Config struct {

@@ -47,14 +47,16 @@ func TestMarksOfSocketsAreToldOfWhatTheyConnect(t *testing.T) {
 			unix.Close(fd)
 		}
 	}
-	fd, err := f.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 7) // the program's own
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	unix.Connect(fd, sockaddr(netip.AddrPortFrom(far4, 443)))
-	if h := next(t, f); h.Mark != 0 {
-		t.Errorf("held with mark %d, want 0", h.Mark)
+	for _, own := range []uint32{7, 0x51, 0x52} { // the program's
+		fd, err := f.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		unix.Connect(fd, sockaddr(netip.AddrPortFrom(far4, 443)))
+		if h := next(t, f); h.Mark != 0 {
+			t.Errorf("with mark %#x: held with mark %#x, want 0", own, h.Mark)
+		}
 	}
 	if len(f.held) != 0 {
 		t.Error("held twice")
