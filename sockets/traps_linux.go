@@ -164,7 +164,7 @@ func readAddress(c *seccomp.Call, at, size uint64) (netip.AddrPort, bool) {
 	return parseAddress(b)
 }
 
-// parseAddress parses a struct sockaddr_in or sockaddr_in6.
+// parseAddress parses a struct sockaddr_in or sockaddr_in6. An address of a link is none without the link: the kernel says so itself.
 func parseAddress(b []byte) (netip.AddrPort, bool) {
 	if len(b) < unix.SizeofSockaddrInet4 {
 		return netip.AddrPort{}, false
@@ -175,7 +175,12 @@ func parseAddress(b []byte) (netip.AddrPort, bool) {
 	case family == unix.AF_INET:
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[4:8])), port), true
 	case family == unix.AF_INET6 && len(b) >= 24:
-		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(b[8:24])).Unmap(), port), true
+		addr := netip.AddrFrom16([16]byte(b[8:24])).Unmap()
+		noScope := len(b) < unix.SizeofSockaddrInet6 || [4]byte(b[24:28]) == [4]byte{}
+		if addr.Is6() && addr.IsLinkLocalUnicast() && noScope {
+			return netip.AddrPort{}, false
+		}
+		return netip.AddrPortFrom(addr, port), true
 	}
 	return netip.AddrPort{}, false
 }

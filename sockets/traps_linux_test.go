@@ -9,11 +9,16 @@ func TestAddressesAreReadFromTheProgram(t *testing.T) {
 	v4 := []byte{2, 0, 0x1f, 0x40, 10, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0}
 	v6 := append([]byte{10, 0, 0x1f, 0x40, 0, 0, 0, 0, 0x20, 1, 0xd, 0xb8}, append(make([]byte, 11), 7, 0, 0, 0, 0)...)
 	mapped := append([]byte{10, 0, 0x1f, 0x40, 0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 7, 0, 0, 0, 0)
+	link := append([]byte{10, 0, 0x1f, 0x40, 0, 0, 0, 0, 0xfe, 0x80}, append(make([]byte, 13), 7, 2, 0, 0, 0)...)
+	noLink := append(link[:24:24], 0, 0, 0, 0)
 	for _, tc := range []struct {
 		name string
 		in   []byte
 		want string
 	}{
+		{"IPv6 of a link", link, "[fe80::7]:8000"},
+		{"IPv6 of no link", noLink, ""},
+		{"IPv6 of a link, cut before it", link[:24], ""},
 		{"IPv4", v4, "10.0.0.7:8000"},
 		{"IPv6", v6, "[2001:db8::7]:8000"},
 		{"IPv6 without scope", v6[:24], "[2001:db8::7]:8000"},
