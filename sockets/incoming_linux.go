@@ -18,8 +18,8 @@ const deliverLimit = 20 * time.Second
 
 // incoming brings a stream of a peer to the program's listener.
 func (s *supervisor) incoming(in *tunnel.Incoming) {
-	from := in.From
-	to, ok := s.reachable(in.Open.Dest, from.Addr(), func() netip.Addr { return localOf(in) })
+	from := callerOf(in.From, in.Open.Source.Addr(), s.fabric.Local)
+	to, ok := s.reachable(in.Open.Dest, in.From.Addr(), func() netip.Addr { return localOf(in) })
 	if !ok {
 		in.Refuse(tcpq.Denied)
 		return
@@ -52,6 +52,20 @@ func (s *supervisor) incoming(in *tunnel.Incoming) {
 	}
 	s.conns.open(c)
 	quicFar{stream}.join(leg, c)
+}
+
+// callerOf returns who the program here is told that it is connected with: whom the packets are from, whatever OPEN says, unless those come
+// from this host. Who is on it may call from each address that it has, as one may whose socket is bound; but only over loopback from loopback.
+func callerOf(packets netip.AddrPort, said netip.Addr, local func(netip.Addr) bool) netip.AddrPort {
+	from, said := packets.Addr().Unmap(), said.Unmap()
+	overLoopback := from.IsLoopback()
+	if said.BitLen() != from.BitLen() || !overLoopback && !local(from) {
+		return packets
+	}
+	if said.IsLoopback() && overLoopback || !said.IsLoopback() && local(said) {
+		return netip.AddrPortFrom(said, packets.Port())
+	}
+	return packets
 }
 
 // reachable returns where a peer gets that asks for dest. What only this host may reach, its loopback addresses, only it reaches. An
