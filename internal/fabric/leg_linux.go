@@ -78,6 +78,8 @@ var legOptions = []struct {
 	{what: "mark a socket", level: unix.SOL_SOCKET, name: unix.SO_MARK, value: int(mark)},
 	{what: "take urgent data in line", level: unix.SOL_SOCKET, name: unix.SO_OOBINLINE, value: 1},
 	{what: "bind to addresses of others", level: unix.SOL_IPV6, name: unix.IPV6_FREEBIND, value: 1, only: unix.AF_INET6},
+	{what: "be as near as can be", level: unix.SOL_IP, name: unix.IP_TTL, value: nearest, only: unix.AF_INET},
+	{what: "be as near as can be", level: unix.SOL_IPV6, name: unix.IPV6_UNICAST_HOPS, value: nearest, only: unix.AF_INET6},
 	{what: "repair mode", level: unix.IPPROTO_TCP, name: unix.TCP_REPAIR, value: unix.TCP_REPAIR_ON},
 }
 

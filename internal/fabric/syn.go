@@ -129,13 +129,16 @@ func (s *syn) unreachable(code4, code6 byte) []byte {
 	return s.answer(protoICMPv6, b)
 }
 
+// nearest is the time to live of what we send to the program: that of a neighbour, as programs may want one that talk to nobody else
+// (RFC 5082).
+const nearest = 255
+
 // answer returns an IP packet from where s was going to where it came from.
 func (s *syn) answer(proto byte, payload []byte) []byte {
 	src, dst := s.dest.Addr(), s.app.Addr()
-	const ttl = 64
 	if dst.Is4() {
 		b := make([]byte, 20, 20+len(payload))
-		b[0], b[8], b[9] = 4<<4|5, ttl, proto
+		b[0], b[8], b[9] = 4<<4|5, nearest, proto
 		binary.BigEndian.PutUint16(b[2:], uint16(20+len(payload)))
 		copy(b[12:], src.AsSlice())
 		copy(b[16:], dst.AsSlice())
@@ -143,7 +146,7 @@ func (s *syn) answer(proto byte, payload []byte) []byte {
 		return append(b, payload...)
 	}
 	b := make([]byte, 40, 40+len(payload))
-	b[0], b[6], b[7] = 6<<4, proto, ttl
+	b[0], b[6], b[7] = 6<<4, proto, nearest
 	binary.BigEndian.PutUint16(b[4:], uint16(len(payload)))
 	copy(b[8:], src.AsSlice())
 	copy(b[24:], dst.AsSlice())
