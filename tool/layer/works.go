@@ -167,8 +167,9 @@ func redis(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
-		out, _, err := b.output(ctx, o, "redis-benchmark", "-p", "7103", "-t", "set", "-n", "100000", "-c", "50", "--csv")
-		s.stop()
+		const requests = 100000
+		out, client, err := b.output(ctx, o, "redis-benchmark", "-p", "7103", "-t", "set", "-n", strconv.Itoa(requests), "-c", "50", "--csv")
+		cpu := client + s.stop()
 		if err != nil {
 			return err
 		}
@@ -181,6 +182,7 @@ func redis(ctx context.Context, b *bench) error {
 			return err
 		}
 		b.note("redis SET, 50 clients, "+over[o]+": /s", rates[o])
+		b.note("redis SET, 50 clients, "+over[o]+": CPU-µs each", cpu.Seconds()*1e6/requests)
 	}
 	b.note("redis SET, quiver run ÷ plain TCP", rates[true]/rates[false])
 	return nil
