@@ -50,6 +50,7 @@ var works = []work{
 // A bench is what all works share.
 type bench struct {
 	dir, quiver, self string
+	udpPort           string // of all runs
 	mode              string
 	seconds           int
 	conns             int

@@ -1,25 +1,29 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
-const (
-	patience = 60 * time.Second // for anything to be over
-	udpPort  = "18277"          // so that no other run of this machine is in the way
-)
+// patience is how long anything may take to be over.
+const patience = 60 * time.Second
 
 // prepare builds what is measured.
 func (b *bench) prepare() (err error) {
 	if b.dir, err = os.MkdirTemp("", "layer-"); err != nil {
+		return err
+	}
+	if b.udpPort, err = freePort(); err != nil {
 		return err
 	}
 	if b.self, err = os.Executable(); err != nil {
@@ -34,6 +38,16 @@ func (b *bench) prepare() (err error) {
 		return fmt.Errorf("build quiver: %w: %s", err, out)
 	}
 	return nil
+}
+
+// freePort returns a UDP port that nobody has: whoever else runs quiver here, perhaps to measure it, has other ports.
+func freePort() (string, error) {
+	c, err := net.ListenUDP("udp", nil)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	return strconv.Itoa(c.LocalAddr().(*net.UDPAddr).Port), nil
 }
 
 func missingOf(needs []string) string {
@@ -53,7 +67,7 @@ func (b *bench) command(ctx context.Context, over bool, flags string, args ...st
 		args = append([]string{b.self}, args[1:]...)
 	}
 	if over {
-		args = append(append([]string{b.quiver, "run", "--insecure", "--udp-port", udpPort, "--mode", b.mode}, strings.Fields(flags)...), append([]string{"--"}, args...)...)
+		args = append(append([]string{b.quiver, "run", "--insecure", "--udp-port", b.udpPort, "--mode", b.mode}, strings.Fields(flags)...), append([]string{"--"}, args...)...)
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = append(env, "QUIVER_RUNTIME_DIR="+b.dir+"/run", "QUIVER_STATE_DIR="+b.dir+"/state")
@@ -79,32 +93,41 @@ func (b *bench) output(ctx context.Context, over bool, args ...string) (string, 
 type server struct {
 	cmd    *exec.Cmd
 	cancel context.CancelFunc
+	said   bytes.Buffer  // its complaints; to be read once it has ended
+	ended  chan struct{} // closed then
 }
 
 // serve starts a server and waits until something listens at a TCP port, which a program that tries it under the same conditions says.
 func (b *bench) serve(ctx context.Context, over bool, port string, args ...string) (*server, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &server{cmd: b.command(ctx, over, "", args...), cancel: cancel}
+	s := &server{cmd: b.command(ctx, over, "", args...), cancel: cancel, ended: make(chan struct{})}
+	s.cmd.Stderr = &s.said
 	if err := s.cmd.Start(); err != nil {
 		cancel()
 		return nil, err
 	}
-	for deadline := time.Now().Add(patience); ; {
-		try := b.command(ctx, over, "", "try", "127.0.0.1:"+port)
-		if try.Run() == nil {
+	go func() {
+		s.cmd.Wait()
+		close(s.ended)
+	}()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		if b.command(ctx, over, "", "try", "127.0.0.1:"+port).Run() == nil {
 			return s, nil
 		}
-		if time.Now().After(deadline) || s.cmd.ProcessState != nil {
-			s.stop()
-			return nil, fmt.Errorf("%s does not listen at port %s", args[0], port)
+		select {
+		case <-s.ended:
+			cancel()
+			return nil, fmt.Errorf("%s ended at once: %v: %s", args[0], s.cmd.ProcessState, bytes.TrimSpace(s.said.Bytes()))
+		case <-time.After(100 * time.Millisecond):
 		}
-		time.Sleep(100 * time.Millisecond)
 	}
+	s.stop()
+	return nil, fmt.Errorf("%s does not listen at port %s: %s", args[0], port, bytes.TrimSpace(s.said.Bytes()))
 }
 
 // stop ends a server, and returns the processor time that it took.
 func (s *server) stop() time.Duration {
 	s.cancel()
-	s.cmd.Wait()
+	<-s.ended
 	return s.cmd.ProcessState.UserTime() + s.cmd.ProcessState.SystemTime()
 }
