@@ -35,7 +35,7 @@ type program struct {
 
 // all lists the rows in the order of the table.
 func all() []program {
-	return slices.Concat(netcats(), iperfs(), webs(), stores(), shells(), languages())
+	return slices.Concat(netcats(), iperfs(), webs(), stores(), services(), shells(), languages())
 }
 
 func TestProgramsHaveNamesOfTheirOwn(t *testing.T) {
