@@ -104,7 +104,7 @@ and lets those that there are go on for --drain. 'quiver ps' and 'quiver status'
 	f.StringSliceVar(&o.speakFor, "speak-for", nil, "`PEERS` whose word on the client's address --proxy-protocol passes on: sha256:…, a name, spiffe://…")
 	f.DurationVar(&o.drain, "drain", 30*time.Second, "how long connections may go on at the end, `TIME`")
 	o.identity.addFlags(cmd)
-	f.StringVar(&o.cc, "cc", "cubic", "congestion `CONTROLLER`: "+strings.Join(congestionControllers, ", "))
+	f.StringVar(&o.cc, "cc", sharedController, "congestion `CONTROLLER`: "+strings.Join(congestionControllers, ", "))
 	f.StringVar(&o.qlog, "qlog", "", "write a qlog for each QUIC connection to `DIR` (default $QLOGDIR, or none)")
 	f.CountVarP(&o.verbose, "verbose", "v", "say what is refused; twice: what is carried")
 	return cmd

@@ -82,7 +82,7 @@ This is not a sandbox: a program that means to can open connections that nobody 
 	f.StringSliceVar(&o.proto, "proto", nil, "take over only sockets of the protocol number `N=quic`, as in socket(AF_INET, SOCK_STREAM, N)")
 	o.identity.addFlags(cmd)
 	f.BoolVar(&o.own, "own-connections", false, "a QUIC connection for each TCP connection")
-	f.StringVar(&o.cc, "cc", "cubic", "congestion `CONTROLLER`: "+strings.Join(congestionControllers, ", "))
+	f.StringVar(&o.cc, "cc", sharedController, "congestion `CONTROLLER`: "+strings.Join(congestionControllers, ", "))
 	f.StringVar(&o.qlog, "qlog", "", "write a qlog for each QUIC connection to `DIR` (default $QLOGDIR, or none)")
 	f.BoolVar(&o.uring, "allow-io-uring", false, "outside: let the program use io_uring, past which its sockets are not seen")
 	f.BoolVar(&o.standalone, "standalone", true, "without a daemon: the only way so far")

@@ -20,6 +20,10 @@ type transportOptions struct {
 // congestionControllers are the names that --cc takes.
 var congestionControllers = []string{"cubic", "newreno", "bbr"}
 
+// sharedController is that of connections which carry those of whole hosts: it does not take each loss for a full queue, which would
+// leave one such window to all of them.
+const sharedController = "bbr"
+
 // versionNames are the names that --version takes.
 var versionNames = []string{quic.Version1.String(), quic.Version2.String()}
 

@@ -232,11 +232,14 @@ func (b *bench) holding(ctx context.Context, s *server, n int) (float64, error) 
 
 // resident returns the memory of the supervisor below a process, in kB.
 func resident(pid int) float64 {
-	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	for _, child := range strings.Fields(string(children)) {
-		status, _ := os.ReadFile("/proc/" + child + "/status")
-		if kB, err := field(string(status), "VmRSS:"); err == nil {
-			return kB
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid)) // it is a child of whichever thread started it
+	for _, list := range lists {
+		children, _ := os.ReadFile(list)
+		for _, child := range strings.Fields(string(children)) {
+			status, _ := os.ReadFile("/proc/" + child + "/status")
+			if kB, err := field(string(status), "VmRSS:"); err == nil {
+				return kB
+			}
 		}
 	}
 	return 0
