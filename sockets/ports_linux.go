@@ -68,6 +68,9 @@ func (p *ports) listen(addr netip.AddrPort, asked, only6 bool) error {
 			return err
 		}
 		l.UDP, l.Via = p.endpoints[d.UDP].port, control.QUIC
+		if _, again := p.known[addr]; l.UDP != d.UDP && !again && len(p.known) < maxKnown {
+			go p.s.explainTwin(addr.Port())
+		}
 	}
 	if d.TCP {
 		if err := p.openTCP(addr, only6); err != nil {

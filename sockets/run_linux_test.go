@@ -87,6 +87,16 @@ func TestRunsThatServeDifferentPortsShareAHost(t *testing.T) {
 	})
 }
 
+func TestARunWhoseListenerPeersDoNotReachSaysSo(t *testing.T) {
+	inModes(t, func(w *world, mode string) {
+		first := w.start(mode, "echo", "127.0.0.1:7000")
+		first.says("listening at")
+		second := w.start(mode, "echo", "127.0.0.1:7000")
+		second.says("TCP port 7000 is served by another run as well")
+		second.says("listening at")
+	})
+}
+
 func TestARunGetsThePortOfOneThatEnds(t *testing.T) {
 	inModes(t, func(w *world, mode string) {
 		first := w.start(mode, "echo", "127.0.0.1:7000")

@@ -3,6 +3,7 @@ package sockets
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/seed51309289/quiver/sockets/control"
 )
@@ -15,6 +16,19 @@ func (s *supervisor) explainPort(want, got uint16) {
 		return
 	}
 	s.log.Warn(fmt.Sprintf("UDP port %d is taken, and not by a run that this user can see: listeners of this program are reached at UDP port %d, which peers have to be told (--udp-port)", want, got))
+}
+
+// explainTwin tells the user of another run at whose listener peers arrive, and not at the program's at the same port. The program cannot be
+// told: to ask the others may take a while, and no call of it waits.
+func (s *supervisor) explainTwin(tcp uint16) {
+	_, pid, ok := s.published.Elsewhere(s.ctx, tcp)
+	if !ok {
+		return
+	}
+	text := fmt.Sprintf("TCP port %d is served by another run as well, of process %d, and peers are brought to that one: end it, or choose another port", tcp, pid)
+	if s.alarms.first(alarm{text: text}, time.Now()) {
+		s.log.Warn(text)
+	}
 }
 
 // takes reports whether the listeners of a run are at a UDP port.
