@@ -12,9 +12,12 @@ import (
 )
 
 const (
-	quoteSize    = 128 // bytes of a quoted datagram that are kept: its headers are what matters
-	maxDrain     = 64  // messages that one look at the queue takes: datagrams have their turn between
-	asyncRetries = 4   // sends of one message that may fail for what ICMP said of others
+	quoteSize = 128 // bytes of a quoted datagram that are kept: its headers are what matters
+	maxDrain  = 64  // messages that one look at the queue takes: datagrams have their turn between
+
+	// asyncRetries is how many sends of one message may fail for what ICMP said of others: with each message that the reader takes from the
+	// queue the kernel brings up the error of the next, for whoever calls then.
+	asyncRetries = 2 * maxDrain
 )
 
 // watch asks the kernel for ICMP messages while somebody waits for a peer's first answer. It is off otherwise: with it,
