@@ -10,6 +10,7 @@ func (t *traps) filter() *seccomp.Filter {
 	f := &seccomp.Filter{Rules: []seccomp.Rule{
 		{Nr: unix.SYS_LISTEN, Do: seccomp.Notify},
 		{Nr: unix.SYS_BIND, When: []seccomp.Cond{seccomp.Is(2, addressSizes...)}, Do: seccomp.Notify},
+		{Nr: unix.SYS_IOCTL, When: []seccomp.Cond{seccomp.Is(1, interfaceQuestions...)}, Do: seccomp.Notify},
 	}}
 	stream := []seccomp.Cond{
 		seccomp.Is(0, unix.AF_INET, unix.AF_INET6),

@@ -53,6 +53,8 @@ func (t *traps) handle(c *seccomp.Call) {
 		t.bind(c)
 	case unix.SYS_LISTEN:
 		t.listen(c)
+	case unix.SYS_IOCTL:
+		t.interfaces(c)
 	default:
 		c.Continue()
 	}
