@@ -98,14 +98,13 @@ func (r *relaying) carry(to, from *net.TCPConn) uint64 {
 
 // isClosed reports whether the kernel has given a connection up, as after a reset.
 func isClosed(c *net.TCPConn) (closed bool) {
-	const state = 7 // of enum in linux/tcp_states.h
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return true
 	}
 	raw.Control(func(fd uintptr) {
 		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-		closed = err == nil && info.State == state
+		closed = err == nil && info.State == unix.BPF_TCP_CLOSE
 	})
 	return closed
 }

@@ -201,9 +201,8 @@ func isTCP(fd int) bool {
 
 // canListen reports whether a socket is in one of the states in which listen succeeds; the kernel says no in all others.
 func canListen(fd int) bool {
-	const closed, listens = 7, 10 // of enum in linux/tcp_states.h
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
-	return err != nil || info.State == closed || info.State == listens
+	return err != nil || info.State == unix.BPF_TCP_CLOSE || info.State == unix.BPF_TCP_LISTEN
 }
 
 // isIPv6Only reports whether a socket leaves IPv4 to others.

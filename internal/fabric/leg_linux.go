@@ -154,15 +154,13 @@ func finishLeg(ctx context.Context, fd int) (*net.TCPConn, error) {
 // A second connect(2) would say as much, but if the program has sent something and reset its end meanwhile, that call throws away what
 // has arrived. So would SO_ERROR take the reset, which is for who reads.
 func connected(fd int) error {
-	const closed = 7 // of enum in linux/tcp_states.h, as those below
-	const sent, received = 2, 3
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	switch {
 	case err != nil:
 		return err
-	case info.State == sent, info.State == received:
+	case info.State == unix.BPF_TCP_SYN_SENT, info.State == unix.BPF_TCP_SYN_RECV:
 		return unix.EALREADY
-	case info.State != closed, info.Bytes_acked > 0: // the first of those is SYN
+	case info.State != unix.BPF_TCP_CLOSE, info.Bytes_acked > 0: // the first of those is SYN
 		return nil
 	}
 	errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
