@@ -1,7 +1,6 @@
 package sockets
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -9,29 +8,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/seed51309289/quiver/internal/fabric"
 	"golang.org/x/sys/unix"
 )
-
-// overTCP connects to the destination as the program would have: from its address and port, if they can be had.
-func overTCP(ctx context.Context, held *fabric.Held) (far, error) {
-	var err error
-	for _, from := range []*net.TCPAddr{net.TCPAddrFromAddrPort(held.App), {IP: held.App.Addr().AsSlice()}, nil} {
-		d := net.Dialer{}
-		if from != nil {
-			d.LocalAddr = from
-		}
-		d.SetMultipathTCP(false)
-		var c net.Conn
-		if c, err = d.DialContext(ctx, "tcp", held.Dest.String()); err == nil {
-			return tcpFar{c.(*net.TCPConn)}, nil
-		}
-		if !errors.Is(err, syscall.EADDRINUSE) && !errors.Is(err, syscall.EADDRNOTAVAIL) && !errors.Is(err, syscall.EACCES) {
-			break
-		}
-	}
-	return nil, err
-}
 
 type tcpFar struct{ conn *net.TCPConn }
 

@@ -96,12 +96,9 @@ func (p *place) environment(end string) []string {
 		"BIN=" + p.built.dir, "SCRIPTS=" + filepath.Join(p.built.dir, "scripts"), "WWW=" + p.built.www, "HOST=" + host, "USER_NAME=" + userNames[p.uid],
 		"AT=" + net.JoinHostPort(host, strconv.Itoa(ports["PORT"])), "LISTEN=" + strconv.Itoa(p.listen["PORT"]),
 	}
-	switch { // whether the ends see the client at the same address and port
-	case p.arrangement.server == behind || p.arrangement.client == behind:
+	if p.arrangement.server == behind || p.arrangement.client == behind {
 		env = append(env, "SAME=other")
-	case p.arrangement.client == auto:
-		env = append(env, "SAME=mostly") // a connection over TCP needs a port that nothing on the host has
-	default:
+	} else {
 		env = append(env, "SAME=same")
 	}
 	for name, port := range ports {
