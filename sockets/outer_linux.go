@@ -51,7 +51,7 @@ func watch(c *Config) (int, error) {
 	unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, forwarded...)
+	hearAll := hear(signals)
 	defer signal.Stop(signals)
 
 	cmd := supervisorCommand(c)
@@ -59,6 +59,7 @@ func watch(c *Config) (int, error) {
 	if err != nil {
 		return 0, cannotStart(err)
 	}
+	hearAll()
 	go func() {
 		for s := range signals {
 			if fromTerminal(s) {

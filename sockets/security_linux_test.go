@@ -9,8 +9,10 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -108,6 +110,7 @@ func TestAPeerReachesOnlyWhatListensForIt(t *testing.T) {
 
 func TestAProgramIsStartedAsItWouldBe(t *testing.T) {
 	inModes(t, func(w *world, mode string) {
+		signal.Ignore(syscall.SIGHUP, syscall.SIGINT) // as under nohup and in the background of a script
 		r := w.start(mode, "self")
 		r.wantExit(0)
 		cmd := exec.Command(os.Args[0], "program")

@@ -106,7 +106,7 @@ func (s *supervisor) run() (int, error) {
 	defer s.published.Close()
 	s.lookUpNames()
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, forwarded...) // to the end of this process: one that comes while all is given back must not end it
+	hearAll := hear(signals) // to the end of this process: one that comes while all is given back must not end it
 
 	l := launch{command: s.conf.Command, filter: s.traps.filter(), fabric: -1, humble: !s.mayKeep()}
 	in, out, errs := s.conf.files()
@@ -119,6 +119,7 @@ func (s *supervisor) run() (int, error) {
 		return 0, explain(err)
 	}
 	s.child = child
+	hearAll()
 	defer listener.Close()
 	go s.forward(signals)
 	go s.outgoing()

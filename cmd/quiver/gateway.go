@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 	"strings"
 	"syscall"
 	"time"
@@ -117,7 +116,7 @@ func (o *gatewayOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return usage(cmd, err)
 	}
-	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP)
+	ctx, stop := endedBy(cmd.Context(), syscall.SIGHUP)
 	defer stop()
 	g, err := gateway.Open(ctx, conf)
 	if wrong, ok := errors.AsType[*gateway.ConfigError](err); ok {
