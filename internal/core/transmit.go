@@ -32,6 +32,19 @@ type packet struct {
 	frames   int  // of the first frame that is no ACK; 0 = there is none
 }
 
+// move says that the packet begins n bytes later in its datagram.
+func (p *packet) move(n int) {
+	for _, at := range []*int{&p.start, &p.pnOffset, &p.payload, &p.end, &p.limit, &p.whole} {
+		*at += n
+	}
+	if p.lengthAt > 0 {
+		p.lengthAt += n
+	}
+	if p.frames > 0 {
+		p.frames += n
+	}
+}
+
 // kind is the packet's type.
 func (p *packet) kind() wire.PacketType {
 	if p.early {
@@ -268,18 +281,25 @@ func (c *Conn) follow(p *packet) int {
 // minPayload is the room that a packet must offer its frames, in bytes.
 const minPayload = 64
 
-// padDatagram brings a datagram that must be large up to 1200 bytes, by PADDING
-// in its last packet: one with an Initial (RFC 9000 §14.1: a client always, a
-// server when the Initial is ack-eliciting).
+// padDatagram brings a datagram that must be large up to 1200 bytes: one with an
+// Initial (RFC 9000 §14.1: a client always, a server when the Initial is
+// ack-eliciting). The PADDING goes into the Initial: it is soon out of flight,
+// and what comes after the handshake has no bytes that say nothing.
 func (c *Conn) padDatagram(packets []packet, buf []byte, start, limit int) {
 	first, last := &packets[0], &packets[len(packets)-1]
 	if first.id != recovery.Initial || !c.client && first.sent.Flags&recovery.AckEliciting == 0 {
 		return
 	}
-	if missing := min(wire.MinInitialDatagram, limit) - (last.end + crypt.TagSize - start); missing > 0 {
-		clear(buf[last.end : last.end+missing])
-		last.end += missing
-		last.sent.Flags |= recovery.InFlight
+	missing := min(wire.MinInitialDatagram, limit) - (last.end + crypt.TagSize - start)
+	if missing <= 0 {
+		return
+	}
+	copy(buf[first.end+missing:], buf[first.end:last.end])
+	clear(buf[first.end : first.end+missing])
+	first.end += missing
+	first.sent.Flags |= recovery.InFlight
+	for i := range packets[1:] {
+		packets[1+i].move(missing)
 	}
 }
 
