@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
 	"regexp"
 	"strings"
 	"syscall"
@@ -29,7 +30,11 @@ func startGateway(t *testing.T, args ...string) (at []string, end func(os.Signal
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	heard := make(chan os.Signal, 1)
+	signal.Notify(heard, syscall.SIGHUP, syscall.SIGINT) // whoever ignores them, as nohup does, would let the gateway ignore them too
+	err = cmd.Start()
+	signal.Stop(heard)
+	if err != nil {
 		t.Fatal(err)
 	}
 	timeout := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
