@@ -17,10 +17,9 @@ type Need string
 // seen less well.
 const (
 	Comfort Need = ""
-	ByAll   Need = "all"    // every run
-	ByRoot  Need = "root"   // runs with the privileges of root
-	ByUser  Need = "user"   // runs in a user namespace
-	Inside  Need = "inside" // runs in mode inside
+	ByAll   Need = "all"  // every run
+	ByRoot  Need = "root" // runs with the privileges of root
+	ByUser  Need = "user" // runs in a user namespace
 )
 
 // A Fact is one thing that a run uses. Texts are for people: without a full stop,

@@ -47,9 +47,6 @@ func (e *UnableError) Hint() string {
 	if hint := e.Missing[0].Hint; hint != "" {
 		ways = append(ways, hint)
 	}
-	if e.Missing[0].Need == Inside {
-		ways = append(ways, "--mode outside needs it not")
-	}
 	return strings.Join(append(ways, "or use 'quiver gateway', which needs none of this; 'quiver doctor' tells more"), "; ")
 }
 
@@ -84,18 +81,10 @@ func Decide(facts []Fact, want string) (Choice, error) {
 	default:
 		return Choice{}, &UnableError{want, append(user, root...)}
 	}
-	inside := lacking(facts, Inside)
-	switch {
-	case want == ModeOutside:
+	c.Mode = ModeInside
+	if want == ModeOutside {
 		c.Mode = ModeOutside
 		c.Why += "; outside was asked for"
-	case len(inside) == 0:
-		c.Mode = ModeInside
-	case want == ModeInside:
-		return Choice{}, &UnableError{want, inside}
-	default:
-		c.Mode = ModeOutside
-		c.Why += "; inside would need " + inside[0].Name + ": " + inside[0].Found
 	}
 	return c, nil
 }

@@ -10,7 +10,7 @@ import (
 func facts(missing ...string) []Fact {
 	all := []Fact{
 		{Name: "platform", Need: ByAll}, {Name: "privileges", Need: ByRoot}, {Name: "network-namespace", Need: ByRoot}, {Name: "user-namespace", Need: ByUser},
-		{Name: "set-namespace", Need: Inside, Hint: "move"}, {Name: "seccomp-notify", Need: ByAll, Hint: "wait"}, {Name: "udp-gso"},
+		{Name: "set-namespace", Need: ByAll, Hint: "move"}, {Name: "seccomp-notify", Need: ByAll, Hint: "wait"}, {Name: "udp-gso"},
 	}
 	for i, f := range all {
 		all[i] = f.there("found")
@@ -38,8 +38,7 @@ func TestModeIsTheFirstOfTheLadderThatStands(t *testing.T) {
 		{name: "no user namespaces, which root needs not", missing: []string{"user-namespace"}, mode: ModeInside, why: "this user has the privileges"},
 		{name: "nobody", missing: []string{"privileges"}, mode: ModeInside, users: true, why: "gone, and user namespaces work"},
 		{name: "root in a cage", missing: []string{"network-namespace"}, mode: ModeInside, users: true, why: "gone, and user namespaces work"},
-		{name: "nobody, outside", want: ModeOutside, missing: []string{"privileges", "set-namespace"}, mode: ModeOutside, users: true, why: "gone, and user namespaces work; outside was asked for"},
-		{name: "no way inside", missing: []string{"set-namespace"}, mode: ModeOutside, why: "this user has the privileges; inside would need set-namespace: gone"},
+		{name: "nobody, outside", want: ModeOutside, missing: []string{"privileges"}, mode: ModeOutside, users: true, why: "gone, and user namespaces work; outside was asked for"},
 		{name: "without comfort", missing: []string{"udp-gso"}, mode: ModeInside, why: "this user has the privileges"},
 	} {
 		c, err := Decide(facts(tc.missing...), tc.want)
@@ -57,10 +56,10 @@ func TestWhereThereIsNoWayTheMissingThingIsNamed(t *testing.T) {
 		said, hint string
 		blocking   int
 	}{
-		{"", []string{"seccomp-notify", "set-namespace", "privileges"}, "quiver run cannot work here: no seccomp-notify: gone", "wait; " + way, 1},
+		{"", []string{"seccomp-notify", "set-namespace", "privileges"}, "quiver run cannot work here: no set-namespace: gone", "move; " + way, 2},
 		{"", []string{"seccomp-notify", "platform"}, "quiver run cannot work here: no platform: gone", way, 2},
 		{"", []string{"privileges", "user-namespace"}, "quiver run cannot work here: no user-namespace: gone", way, 2},
-		{ModeInside, []string{"set-namespace"}, "mode inside cannot work here: no set-namespace: gone", "move; --mode outside needs it not; " + way, 1},
+		{ModeInside, []string{"set-namespace"}, "mode inside cannot work here: no set-namespace: gone", "move; " + way, 1},
 		{ModeOutside, []string{"platform"}, "mode outside cannot work here: no platform: gone", way, 1},
 	} {
 		_, err := Decide(facts(tc.missing...), tc.want)

@@ -15,7 +15,8 @@ import (
 // probeFacts are what probe finds out, as yet untried.
 func probeFacts() []Fact {
 	return []Fact{
-		{Name: "set-namespace", What: "mode inside: the program starts in that network", Need: Inside, Hint: "mode outside needs it not"},
+		{Name: "set-namespace", What: "threads of a run, and in mode inside the program, enter that network", Need: ByAll,
+			Hint: "a filter may forbid setns(2); it comes with CAP_SYS_ADMIN"},
 		{Name: "program-memory", What: "a bind to an address that this host lacks fails"},
 	}
 }
