@@ -55,6 +55,7 @@ func (l *launch) startHere(path string) (*os.Process, *seccomp.Listener, error) 
 			return nil, nil, fmt.Errorf("give up capabilities: %w", err)
 		}
 	}
+	takeNoTurns()
 	p, err := os.StartProcess(path, l.command, &os.ProcAttr{Files: l.files, Env: environment()})
 	if err != nil {
 		listener.Close()

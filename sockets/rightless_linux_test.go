@@ -37,6 +37,7 @@ func self([]string) int {
 			}
 		}
 	}
+	fmt.Println("policy", scheduling(0))
 	env := os.Environ()
 	slices.Sort(env)
 	for _, v := range env {
@@ -49,6 +50,16 @@ func self([]string) int {
 		}
 	}
 	return 0
+}
+
+// scheduling returns by which policy a thread gets the processor; 0 is this one.
+func scheduling(tid int) uint32 {
+	attr, err := unix.SchedGetAttr(tid, 0)
+	if err != nil {
+		fmt.Println("scheduling:", err)
+		return ^uint32(0)
+	}
+	return attr.Policy
 }
 
 // raws tries sockets that need rights.

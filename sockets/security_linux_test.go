@@ -5,12 +5,15 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -127,6 +130,66 @@ func TestAProgramIsStartedAsItWouldBe(t *testing.T) {
 			t.Errorf("under quiver run:\n%s\nwithout:\n%s", strings.Join(got, "\n"), want)
 		}
 	})
+}
+
+func TestARunTakesTurnsAndItsProgramDoesAsItsUserSays(t *testing.T) {
+	inModes(t, func(w *world, mode string) {
+		for _, tc := range []struct {
+			name               string
+			user, run, program uint32
+		}{
+			{"the usual policy", unix.SCHED_NORMAL, unix.SCHED_BATCH, unix.SCHED_NORMAL},
+			{"batch", unix.SCHED_BATCH, unix.SCHED_BATCH, unix.SCHED_BATCH},
+		} {
+			r := by(t, tc.user, func() *running { return w.start(mode, "echo", "127.0.0.1:7000") })
+			r.says("listening at")
+			supervisor := r.supervisor()
+			tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", supervisor))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, task := range tasks {
+				if tid, _ := strconv.Atoi(task.Name()); scheduling(tid) != tc.run {
+					t.Errorf("%s: a thread of the run has policy %d, want %d", tc.name, scheduling(tid), tc.run)
+				}
+			}
+			if got := scheduling(childOf(t, supervisor)); got != tc.program {
+				t.Errorf("%s: the program has policy %d, want %d", tc.name, got, tc.program)
+			}
+			if got := scheduling(r.cmd.Process.Pid); got != tc.user {
+				t.Errorf("%s: what waits for the run has policy %d, want %d", tc.name, got, tc.user)
+			}
+			r.cmd.Process.Signal(syscall.SIGTERM)
+			r.wait()
+		}
+	})
+}
+
+// by starts something from a thread that has a policy for so long.
+func by(t *testing.T, policy uint32, start func() *running) *running {
+	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	set := func(policy uint32) {
+		if err := unix.SchedSetAttr(0, &unix.SchedAttr{Policy: policy}, 0); err != nil {
+			t.Fatalf("policy %d: %v", policy, err)
+		}
+	}
+	set(policy)
+	defer set(unix.SCHED_NORMAL)
+	return start()
+}
+
+// childOf returns the one child of a process.
+func childOf(t *testing.T, parent int) int {
+	t.Helper()
+	for _, p := range processes() {
+		if p.ppid == parent {
+			return p.pid
+		}
+	}
+	t.Fatalf("process %d has no child", parent)
+	return 0
 }
 
 func TestInjectedSocketsGiveNoRights(t *testing.T) {

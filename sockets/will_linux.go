@@ -41,7 +41,7 @@ func startWithWill(cmd *exec.Cmd) (*bequest, error) {
 	defer testator.Close()
 	unix.FcntlInt(uintptr(p[1]), unix.F_SETFD, 0)
 	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d:%d", stageVariable, os.Getpid(), p[1]))
-	if err := cmd.Start(); err != nil {
+	if err := startTakingTurns(cmd.Start); err != nil {
 		heir.Close()
 		return nil, err
 	}
