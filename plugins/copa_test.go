@@ -55,7 +55,7 @@ func TestCopaLosesLittleInAShortQueue(t *testing.T) {
 }
 
 // On long paths slow start may end early: half of a round trip of its own packets, sent at twice the window's rate, looks like a queue. What is
-// missing then comes within some fifty round trips.
+// missing then comes over tens of round trips.
 func TestCopaFillsCleanPathsWithAFewPackets(t *testing.T) {
 	copa := extension(t, "cc-copa", nil)
 	for _, rate := range []int64{2e6, 10e6, 50e6} {

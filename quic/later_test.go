@@ -106,7 +106,7 @@ func TestWhatWaitsForOthersLeavesBeforeTheClose(t *testing.T) {
 	})
 }
 
-// Dial's caller writes before anybody flushes, but for one time in 61, in which Go's scheduler looks elsewhere first: so there are several.
+// Dial's caller writes before anybody flushes, but for about one time in a hundred: so there are several.
 func TestTheEndOfTheHandshakeCarriesTheFirstRequest(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	least := int64(math.MaxInt64)

@@ -199,13 +199,17 @@ func (r *running) wantExit(want int) {
 }
 
 // supervisor returns the process that supervises.
-func (r *running) supervisor() int {
+func (r *running) supervisor() int { return childOf(r.t, r.cmd.Process.Pid) }
+
+// childOf returns the one child of a process.
+func childOf(t *testing.T, parent int) int {
+	t.Helper()
 	for _, p := range processes() {
-		if p.ppid == r.cmd.Process.Pid {
+		if p.ppid == parent {
 			return p.pid
 		}
 	}
-	r.t.Fatal("there is no supervisor")
+	t.Fatalf("process %d has no child", parent)
 	return 0
 }
 

@@ -180,18 +180,6 @@ func by(t *testing.T, policy uint32, start func() *running) *running {
 	return start()
 }
 
-// childOf returns the one child of a process.
-func childOf(t *testing.T, parent int) int {
-	t.Helper()
-	for _, p := range processes() {
-		if p.ppid == parent {
-			return p.pid
-		}
-	}
-	t.Fatalf("process %d has no child", parent)
-	return 0
-}
-
 func TestInjectedSocketsGiveNoRights(t *testing.T) {
 	inModes(t, func(w *world, mode string) {
 		r := w.start(mode, "rights")

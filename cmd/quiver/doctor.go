@@ -89,10 +89,7 @@ func writeReport(w io.Writer, r *doctor.Report, width int, colour bool) error {
 		writeFact(&b, f, r.Blocks(f), names, width, colour)
 	}
 	if r.Choice != nil {
-		line := "quiver run would use: " + plain(r.Choice.String()) + ", because " + plain(r.Choice.Why)
-		if r.Outside && r.Choice.Mode != doctor.ModeOutside {
-			line += "; outside works as well"
-		}
+		line := "quiver run would use: " + plain(r.Choice.String()) + ", because " + plain(r.Choice.Why) + "; outside works as well"
 		b.WriteString("\n")
 		writeWrapped(&b, "", "", line, width)
 		writeWrapped(&b, "", "", "It is not a sandbox: a program that means to can open connections that nobody sees.", width)

@@ -18,7 +18,7 @@ func reports() map[string]doctor.Report {
 	privileges := doctor.Fact{Name: "privileges", What: "a network and a packet filter for the program, as root", Need: doctor.ByRoot, State: doctor.Missing,
 		Found: "this user lacks CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_PTRACE", Hint: "not needed, since user namespaces work"}
 	return map[string]doctor.Report{
-		"nobody": {System: "Linux 6.12.0 on arm64", User: 4_000_000, Outside: true,
+		"nobody": {System: "Linux 6.12.0 on arm64", User: 4_000_000,
 			Facts: []doctor.Fact{notify, privileges,
 				{Name: "network-namespace", What: "the network for it", Need: doctor.ByRoot, Found: "not tried: it takes the privileges"},
 				{Name: "user-namespace", What: "the same for everybody, without root", Need: doctor.ByUser, State: doctor.There},

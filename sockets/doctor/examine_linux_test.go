@@ -94,7 +94,7 @@ func TestNobodyIsSentToAUserNamespace(t *testing.T) {
 	if r.Choice == nil || *r.Choice != c {
 		t.Errorf("Examine chooses %+v, want %+v", r.Choice, c)
 	}
-	for _, name := range []string{"set-namespace", "program-memory", "fabric-nftables", "fabric-hold"} {
+	for _, name := range []string{"program-memory", "fabric-namespace", "fabric-nftables", "fabric-hold"} {
 		if f := fact(t, r.Facts, name); f.State != There {
 			t.Errorf("%+v, want it to be there", f)
 		}
@@ -130,7 +130,7 @@ func TestNamespacesThatAreSwitchedOffAreNamed(t *testing.T) {
 	if r.Choice != nil || r.Trouble != unable.Error() || !strings.Contains(r.Hint, "quiver gateway") {
 		t.Errorf("Examine = %+v, want the same error", r)
 	}
-	if f := fact(t, r.Facts, "set-namespace"); f.State != Untried {
+	if f := fact(t, r.Facts, "program-memory"); f.State != Untried {
 		t.Errorf("%+v, want it untried", f)
 	}
 }
@@ -206,7 +206,7 @@ func TestChooseEndsWithItsContext(t *testing.T) {
 		t.Errorf("Choose: %v, want the context's error", err)
 	}
 	r := Examine(ctx)
-	if f := fact(t, r.Facts, "set-namespace"); f.State != Untried || !strings.HasPrefix(f.Found, "not tried: ") {
+	if f := fact(t, r.Facts, "program-memory"); f.State != Untried || !strings.HasPrefix(f.Found, "not tried: ") {
 		t.Errorf("%+v, want it untried", f)
 	}
 }

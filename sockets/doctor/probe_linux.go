@@ -8,25 +8,19 @@ import (
 	"os"
 
 	"github.com/seed51309289/quiver/internal/fabric"
-	"github.com/seed51309289/quiver/internal/seccomp"
 	"golang.org/x/sys/unix"
 )
 
-// probeFacts are what probe finds out, as yet untried.
+// probeFacts are what probe finds out, as yet untried, but for those of the fabric.
 func probeFacts() []Fact {
-	return []Fact{
-		{Name: "set-namespace", What: "threads of a run, and in mode inside the program, enter that network", Need: ByAll,
-			Hint: "a filter may forbid setns(2); it comes with CAP_SYS_ADMIN"},
-		{Name: "program-memory", What: "a bind to an address that this host lacks fails"},
-	}
+	return []Fact{{Name: "program-memory", What: "a bind to an address that this host lacks fails"}}
 }
 
 // probe tries what needs privileges, of root or of a user namespace, and writes
 // the facts. It runs in a process of its own.
 func probe(w io.Writer) int {
 	facts := probeFacts()
-	facts[0] = facts[0].tried(trySetns())
-	facts[1] = programMemory(facts[1])
+	facts[0] = programMemory(facts[0])
 	facts = append(facts, fabricFacts(fabric.Supported())...)
 	if err := json.NewEncoder(w).Encode(facts); err != nil {
 		return 1
@@ -61,32 +55,6 @@ func fabricFacts(s fabric.Support) []Fact {
 		facts = append(facts, f.tried(feature.Err))
 	}
 	return facts
-}
-
-// trySetns makes a network namespace on one thread and enters it on another.
-func trySetns() error {
-	made := -1
-	err := seccomp.OnThread(func() error {
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("unshare: %w", err)
-		}
-		fd, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return fmt.Errorf("open the namespace: %w", err)
-		}
-		made = fd
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	defer unix.Close(made)
-	return seccomp.OnThread(func() error {
-		if err := unix.Setns(made, unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("setns: %w", err)
-		}
-		return nil
-	})
 }
 
 // programMemory looks into the memory of a process that was started here, as a

@@ -21,7 +21,6 @@ type Report struct {
 	Around   string  `json:"around,omitempty"` // the container or the filter around this process
 	Facts    []Fact  `json:"facts"`            // in the order in which people ask
 	Choice   *Choice `json:"choice,omitempty"` // nil = there is no way
-	Outside  bool    `json:"outside"`          // mode outside works as well
 	Trouble  string  `json:"error,omitempty"`  // why there is no way
 	Hint     string  `json:"hint,omitempty"`   // what to do about it
 	Blocking []Fact  `json:"-"`                // what is in the way
@@ -57,8 +56,6 @@ func (r *Report) conclude() {
 			f.Hint = "not needed, since " + since
 		}
 	}
-	_, err = Decide(r.Facts, ModeOutside)
-	r.Outside = err == nil
 }
 
 // Blocks reports whether f is in the way of every run.
